@@ -1,0 +1,421 @@
+package holysheeptest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/holysheep-ai/holysheep-go"
+)
+
+// Reply is one scripted answer. Each method gives a changed copy, so replies can be shared and varied. What counts
+// tokens counts the pieces that a stream sends, about a word each.
+type Reply struct {
+	text   string
+	calls  []holysheep.ToolCall
+	status int    // an answer with this status and raw as its body
+	raw    string // the body as it is
+	media  string
+	header http.Header
+
+	after     time.Duration // before the first byte
+	drip      time.Duration // before each piece
+	usage     *holysheep.Usage
+	noUsage   bool
+	noDone    bool
+	finish    string
+	stopAt    int // pieces sent before stop happens; -1: all
+	stop      stop
+	failure   string // the error object of stopWithError
+	huge      int    // bytes of one event
+	plainOnly bool
+}
+
+type stop int
+
+const (
+	stopNever stop = iota
+	stopCut        // the connection breaks
+	stopEnd        // the body ends politely, without finish_reason
+	stopStall      // nothing more comes
+	stopError      // an error object
+	stopReset      // no answer at all
+)
+
+// Text answers with a text.
+func Text(text string) *Reply { return &Reply{text: text, finish: "stop", stopAt: -1} }
+
+// ToolCalls answers with tool calls.
+func ToolCalls(calls ...holysheep.ToolCall) *Reply {
+	return &Reply{calls: calls, finish: "tool_calls", stopAt: -1}
+}
+
+// Status answers with a status and a gateway's error object.
+func Status(code int) *Reply { return Error(code, "", http.StatusText(code)) }
+
+// Error answers with a status and an error object.
+func Error(status int, code, message string) *Reply {
+	return Raw(status, "application/json", errorObject(code, message))
+}
+
+// HTML answers with a page, as something in front of a gateway would.
+func HTML(status int, page string) *Reply { return Raw(status, "text/html; charset=utf-8", page) }
+
+// Raw answers with a body as it is: a status, a content type and a text.
+func Raw(status int, contentType, body string) *Reply {
+	return &Reply{status: status, media: contentType, raw: body, stopAt: -1}
+}
+
+// Reset breaks the connection when the request has been read, and bills the answer that nobody got.
+func Reset() *Reply {
+	r := Text("An answer that never arrived.")
+	r.stop = stopReset
+	return r
+}
+
+func (r *Reply) with(change func(*Reply)) *Reply {
+	c := *r
+	c.header = maps.Clone(r.header)
+	change(&c)
+	return &c
+}
+
+// After waits before the first byte of the answer.
+func (r *Reply) After(d time.Duration) *Reply { return r.with(func(r *Reply) { r.after = d }) }
+
+// Drip waits before each piece of a stream.
+func (r *Reply) Drip(d time.Duration) *Reply { return r.with(func(r *Reply) { r.drip = d }) }
+
+// Header sets a header of the answer.
+func (r *Reply) Header(name, value string) *Reply {
+	return r.with(func(r *Reply) {
+		if r.header == nil {
+			r.header = http.Header{}
+		}
+		r.header.Set(name, value)
+	})
+}
+
+// RetryAfter asks to come back after d.
+func (r *Reply) RetryAfter(d time.Duration) *Reply {
+	return r.Header("Retry-After", strconv.FormatFloat(d.Seconds(), 'f', -1, 64))
+}
+
+// Usage reports these tokens instead of the counted ones.
+func (r *Reply) Usage(u holysheep.Usage) *Reply { return r.with(func(r *Reply) { r.usage = &u }) }
+
+// NoUsage reports none. The answer is billed all the same.
+func (r *Reply) NoUsage() *Reply { return r.with(func(r *Reply) { r.noUsage = true }) }
+
+// NoDone leaves [DONE] out of a stream.
+func (r *Reply) NoDone() *Reply { return r.with(func(r *Reply) { r.noDone = true }) }
+
+// Finish ends with another finish_reason; "" ends with none.
+func (r *Reply) Finish(reason string) *Reply { return r.with(func(r *Reply) { r.finish = reason }) }
+
+// CutAfter breaks the connection after n tokens; a plain answer is cut in the middle.
+func (r *Reply) CutAfter(n int) *Reply { return r.stopAfter(n, stopCut) }
+
+// EndAfter ends a stream politely after n tokens, without a finish_reason but with usage and [DONE], as relays do
+// when what is behind them broke.
+func (r *Reply) EndAfter(n int) *Reply { return r.stopAfter(n, stopEnd) }
+
+// StallAfter sends nothing more after n tokens of a stream, and keeps the connection.
+func (r *Reply) StallAfter(n int) *Reply { return r.stopAfter(n, stopStall) }
+
+// ErrorAfter sends an error object after n tokens of a stream.
+func (r *Reply) ErrorAfter(n int, code, message string) *Reply {
+	return r.stopAfter(n, stopError).with(func(r *Reply) { r.failure = errorObject(code, message) })
+}
+
+// Huge makes the first event of a stream n bytes long.
+func (r *Reply) Huge(n int) *Reply { return r.with(func(r *Reply) { r.huge = n }) }
+
+// Plain answers as JSON, also when a stream was asked for.
+func (r *Reply) Plain() *Reply { return r.with(func(r *Reply) { r.plainOnly = true }) }
+
+func (r *Reply) stopAfter(n int, how stop) *Reply {
+	return r.with(func(r *Reply) { r.stopAt, r.stop = n, how })
+}
+
+func errorObject(code, message string) string {
+	var c any
+	if code != "" {
+		c = code
+	}
+	return toJSON(map[string]any{"error": map[string]any{"message": message, "type": code, "code": c, "param": nil}})
+}
+
+func toJSON(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprintf("%q", err.Error())
+	}
+	return string(b)
+}
+
+// exchange is one request being answered.
+type exchange struct {
+	server  *Server
+	w       http.ResponseWriter
+	ctx     context.Context //nolint:containedctx // the request's, for the time it is answered
+	request *Request
+	reply   *Reply
+}
+
+func (x *exchange) answer() {
+	r := x.reply
+	x.bill()
+	if !x.sleep(r.after) {
+		return
+	}
+	for name, values := range r.header {
+		x.w.Header()[name] = values
+	}
+	x.w.Header().Set("X-Request-Id", fmt.Sprintf("req-%d", x.server.Count()))
+	switch {
+	case r.stop == stopReset:
+		x.cut()
+	case r.status != 0:
+		x.write(r.media, r.status, r.raw)
+	case x.request.Method == http.MethodGet:
+		x.write("application/json", http.StatusOK, modelsBody)
+	case x.request.Stream && !r.plainOnly:
+		x.stream()
+	default:
+		x.plain()
+	}
+}
+
+const modelsBody = `{"data":[{"id":"gpt-4.1"},{"id":"claude-sonnet-4.5"},{"id":"gemini-2.5-flash"},{"id":"deepseek-v3.2"}]}`
+
+// sleep waits, and reports whether there is still somebody to answer.
+func (x *exchange) sleep(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-x.ctx.Done():
+	case <-x.server.done:
+	}
+	return false
+}
+
+func (x *exchange) write(media string, status int, body string) {
+	x.w.Header().Set("Content-Type", media)
+	x.w.WriteHeader(status)
+	_, _ = x.w.Write([]byte(body))
+}
+
+// cut breaks the connection, over TCP with a reset.
+func (x *exchange) cut() {
+	hijacker, ok := x.w.(http.Hijacker)
+	if !ok {
+		return
+	}
+	conn, _, err := hijacker.Hijack()
+	if err != nil {
+		return
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = conn.Close()
+}
+
+func (x *exchange) bill() {
+	if x.reply.status == 0 && x.request.Method != http.MethodGet {
+		x.server.bill(x.request, x.usage())
+	}
+}
+
+func (x *exchange) usage() holysheep.Usage {
+	if x.reply.usage != nil {
+		return *x.reply.usage
+	}
+	var u holysheep.Usage
+	for _, m := range x.request.Messages {
+		u.PromptTokens += 4 + int64(len(pieces(m.Text)))
+	}
+	u.CompletionTokens = int64(len(x.pieces()))
+	for _, c := range x.reply.calls {
+		u.CompletionTokens += 4 + int64(len(pieces(c.Arguments)))
+	}
+	return u
+}
+
+// pieces are those of the text that max_tokens lets through.
+func (x *exchange) pieces() []string {
+	all := pieces(x.reply.text)
+	if x.request.max > 0 && len(all) > x.request.max {
+		return all[:x.request.max]
+	}
+	return all
+}
+
+func (x *exchange) finish() any {
+	switch {
+	case x.reply.finish == "":
+		return nil
+	case x.request.max > 0 && len(pieces(x.reply.text)) > x.request.max:
+		return "length"
+	}
+	return x.reply.finish
+}
+
+func (x *exchange) usageObject() map[string]any {
+	u := x.usage()
+	return map[string]any{
+		"prompt_tokens": u.PromptTokens, "completion_tokens": u.CompletionTokens, "total_tokens": u.Total(),
+		"prompt_tokens_details":     map[string]any{"cached_tokens": u.CachedTokens},
+		"completion_tokens_details": map[string]any{"reasoning_tokens": u.ReasoningTokens},
+	}
+}
+
+func (x *exchange) envelope(object string, choices any) map[string]any {
+	return map[string]any{
+		"id": fmt.Sprintf("chatcmpl-%d", x.server.Count()), "object": object, "created": x.request.Time.Unix(),
+		"model": x.request.Model, "choices": choices,
+	}
+}
+
+func (x *exchange) plain() {
+	message := map[string]any{"role": "assistant", "content": strings.Join(x.pieces(), "")}
+	if len(x.reply.calls) > 0 {
+		message["tool_calls"] = toolCalls(x.reply.calls, false)
+	}
+	body := x.envelope("chat.completion", []any{map[string]any{
+		"index": 0, "message": message, "finish_reason": x.finish(),
+	}})
+	if !x.reply.noUsage {
+		body["usage"] = x.usageObject()
+	}
+	text := toJSON(body)
+	switch x.reply.stop {
+	case stopCut, stopStall:
+		x.w.Header().Set("Content-Type", "application/json")
+		x.w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = x.w.Write([]byte(text[:len(text)/2]))
+		_ = http.NewResponseController(x.w).Flush()
+		if x.reply.stop == stopStall {
+			x.stall()
+			return
+		}
+		x.cut()
+	case stopError:
+		x.write("application/json", http.StatusOK, x.reply.failure)
+	default:
+		x.write("application/json", http.StatusOK, text)
+	}
+}
+
+func toolCalls(calls []holysheep.ToolCall, indexed bool) []any {
+	var out []any
+	for i, c := range calls {
+		call := map[string]any{
+			"id": c.ID, "type": "function", "function": map[string]any{"name": c.Name, "arguments": c.Arguments},
+		}
+		if indexed {
+			call["index"] = i
+		}
+		out = append(out, call)
+	}
+	return out
+}
+
+func (x *exchange) stream() {
+	x.w.Header().Set("Content-Type", "text/event-stream")
+	x.event(x.delta(map[string]any{"role": "assistant", "content": ""}, nil))
+	if x.reply.huge > 0 {
+		x.event(x.delta(map[string]any{"content": strings.Repeat("x", x.reply.huge)}, nil))
+	}
+	for i, piece := range x.pieces() {
+		if x.reply.stop != stopNever && i >= x.reply.stopAt {
+			break
+		}
+		if !x.sleep(x.reply.drip) {
+			return
+		}
+		x.event(x.delta(map[string]any{"content": piece}, nil))
+	}
+	switch x.reply.stop {
+	case stopCut:
+		x.cut()
+		return
+	case stopStall:
+		x.stall()
+		return
+	case stopError:
+		x.event(x.reply.failure)
+	case stopEnd:
+	default:
+		if len(x.reply.calls) > 0 {
+			x.event(x.delta(map[string]any{"tool_calls": toolCalls(x.reply.calls, true)}, nil))
+		}
+		x.event(x.delta(map[string]any{}, x.finish()))
+	}
+	if x.request.includeUsage && !x.reply.noUsage {
+		last := x.envelope("chat.completion.chunk", []any{})
+		last["usage"] = x.usageObject()
+		x.event(toJSON(last))
+	}
+	if !x.reply.noDone {
+		x.event("[DONE]")
+	}
+}
+
+func (x *exchange) delta(delta map[string]any, finish any) string {
+	return toJSON(x.envelope("chat.completion.chunk", []any{map[string]any{
+		"index": 0, "delta": delta, "finish_reason": finish,
+	}}))
+}
+
+func (x *exchange) event(data string) {
+	_, _ = x.w.Write([]byte("data: " + data + "\n\n"))
+	_ = http.NewResponseController(x.w).Flush()
+}
+
+func (x *exchange) stall() {
+	select {
+	case <-x.ctx.Done():
+	case <-x.server.done:
+	}
+}
+
+// pieces cuts a text as a model's tokens would roughly cut it: words with the space before them, and every mark
+// or wide character apart. Joined they are the text again.
+func pieces(text string) []string {
+	var out []string
+	start := 0
+	inWord := false
+	for i, r := range text {
+		word := unicode.IsLetter(r) && r < 0x2e80 || unicode.IsDigit(r)
+		space := unicode.IsSpace(r)
+		switch {
+		case i == start:
+		case inWord && word:
+			continue
+		case !inWord && word && strings.TrimSpace(text[start:i]) == "":
+		default:
+			out = append(out, text[start:i])
+			start = i
+		}
+		inWord = word
+		_ = space
+	}
+	if start < len(text) {
+		out = append(out, text[start:])
+	}
+	return out
+}

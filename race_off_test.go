@@ -1,0 +1,5 @@
+//go:build !race
+
+package holysheep_test
+
+const raceEnabled = false

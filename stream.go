@@ -1,0 +1,410 @@
+package holysheep
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"mime"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/holysheep-ai/holysheep-go/internal/sse"
+	"github.com/holysheep-ai/holysheep-go/internal/wire"
+)
+
+// StreamEvent is a piece of an answer as it arrives.
+type StreamEvent struct {
+	Choice    int // which of several answers it belongs to
+	Text      string
+	Reasoning string
+	Refusal   string
+	ToolCalls []ToolCall // pieces: Arguments has to be joined per Index; the whole calls are in Response
+
+	// Response is the whole answer, settled and with all its figures. The last event has it, and nothing else.
+	Response *ChatResponse
+}
+
+// Chat answers req. The error is a *RequestError when nothing could be sent, an *APIError for what the gateway
+// said, and a *TransportError for what went wrong between; with Options.CollectStreams a *StreamError around one
+// of them when a part of the answer had come.
+func (c *Client) Chat(ctx context.Context, req *ChatRequest) (*ChatResponse, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.running.Done()
+	k, err := c.newChat(req, c.opts.CollectStreams)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { k.rest.drain() }()
+	if err := k.run(ctx); err != nil {
+		return nil, k.withPartial(err)
+	}
+	return k.rec.Response, nil
+}
+
+// Stream answers req piece by piece. The request leaves when the range starts, and again if a retry is possible:
+// that is, until the first piece has been yielded. The last event carries the whole response. An error comes last
+// and alone; after a part of the answer it is a *StreamError that carries it. A stream that is broken off costs
+// what the gateway makes of it: the meter and the observer see both ends.
+//
+// With iter.Pull, stop has to be called, or the connection stays open until the context ends.
+func (c *Client) Stream(ctx context.Context, req *ChatRequest) iter.Seq2[StreamEvent, error] {
+	var used atomic.Bool
+	return func(yield func(StreamEvent, error) bool) {
+		if used.Swap(true) {
+			yield(StreamEvent{}, fmt.Errorf("holysheep: %w", ErrStreamUsed))
+			return
+		}
+		if err := c.enter(); err != nil {
+			yield(StreamEvent{}, err)
+			return
+		}
+		defer c.running.Done()
+		k, err := c.newChat(req, true)
+		if err != nil {
+			yield(StreamEvent{}, err)
+			return
+		}
+		k.yield = yield
+		defer func() { k.rest.drain() }()
+		err = k.run(ctx)
+		switch {
+		case err == errStopped: //nolint:errorlint // ours, never wrapped
+		case err != nil:
+			yield(StreamEvent{}, k.withPartial(err))
+		default:
+			yield(StreamEvent{Response: k.rec.Response}, nil)
+		}
+	}
+}
+
+// Collect reads a stream to its end and gives the whole response.
+func Collect(stream iter.Seq2[StreamEvent, error]) (*ChatResponse, error) {
+	var last *ChatResponse
+	for ev, err := range stream {
+		if err != nil {
+			return nil, err
+		}
+		if ev.Response != nil {
+			last = ev.Response
+		}
+	}
+	if last == nil {
+		return nil, fmt.Errorf("holysheep: Collect: %w: the stream ended without a response", ErrTruncated)
+	}
+	return last, nil
+}
+
+// chat is a call to /chat/completions.
+type chat struct {
+	call
+	req    *ChatRequest
+	info   ModelInfo
+	yield  func(StreamEvent, error) bool // nil when nobody reads along
+	answer answer
+	from   int // the attempt that answer comes from
+	piece  wire.Answer
+}
+
+func (c *Client) newChat(req *ChatRequest, stream bool) (*chat, error) {
+	r, info, err := c.resolve(req)
+	if err != nil {
+		return nil, err
+	}
+	k := &chat{req: r, info: info}
+	k.call = call{
+		client: c, method: http.MethodPost, path: "/chat/completions", header: r.Headers, stream: stream,
+		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
+		worst: c.worstCase(r, info), op: k,
+	}
+	if k.body, err = r.encode(info, stream, !c.noStreamOptions.Load()); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *chat) texts() []string {
+	var texts []string
+	for i := range k.req.Messages {
+		for _, p := range k.req.Messages[i].Content {
+			if t, ok := p.(Text); ok {
+				texts = append(texts, string(t))
+			}
+		}
+	}
+	return texts
+}
+
+// withPartial hangs what came of an answer on the error that ended it.
+func (k *chat) withPartial(err error) error {
+	if k.rec.Response == nil {
+		return err
+	}
+	return &StreamError{Partial: k.rec.Response, Err: err}
+}
+
+func (k *chat) response() *ChatResponse {
+	if k.from == 0 || k.from != len(k.rec.Attempts) || !k.answer.any() && len(k.answer.choices) == 0 {
+		return nil
+	}
+	return k.answer.response()
+}
+
+// adapt leaves stream_options out when the gateway does not know them, now and from now on.
+func (k *chat) adapt(e *APIError) bool {
+	if !k.stream || k.client.noStreamOptions.Load() || e.StatusCode != 400 && e.StatusCode != 422 {
+		return false
+	}
+	if said := e.Param + " " + e.Message; !strings.Contains(said, "stream_options") && !strings.Contains(said, "include_usage") {
+		return false
+	}
+	body, err := k.req.encode(k.info, true, false)
+	if err != nil {
+		return false
+	}
+	k.client.noStreamOptions.Store(true)
+	k.body = body
+	return true
+}
+
+// read reads a 2xx, whichever of the two forms it has: gateways answer plain requests with streams, and the
+// reverse.
+func (k *chat) read(ctx context.Context, s *sending) error {
+	k.answer, k.from = answer{}, s.at.Number
+	err := k.readForm(ctx, s)
+	k.bookUsage(s.at, err == nil)
+	return err
+}
+
+func (k *chat) readForm(ctx context.Context, s *sending) error {
+	media, _, _ := mime.ParseMediaType(s.resp.Header.Get("Content-Type"))
+	if media == "text/event-stream" || k.stream && media != "application/json" {
+		return k.readEvents(ctx, s, s.resp.Body)
+	}
+	body, err := s.readAll(ctx)
+	if err != nil {
+		return err
+	}
+	if looksLikeEvents(body) {
+		s.enterPhase(inStream, k.client.opts.StreamIdleTimeout/ticks)
+		return k.readEvents(ctx, s, bytes.NewReader(body))
+	}
+	return k.readPlain(s, body)
+}
+
+func looksLikeEvents(body []byte) bool {
+	body = bytes.TrimLeft(body, "\ufeff \t\r\n")
+	return bytes.HasPrefix(body, []byte("data:")) || bytes.HasPrefix(body, []byte("event:")) || bytes.HasPrefix(body, []byte(":"))
+}
+
+// readPlain reads a whole answer.
+func (k *chat) readPlain(s *sending, body []byte) error {
+	text := string(body) // the answer's strings share it
+	if err := wire.Decode(text, &k.piece); err != nil {
+		if said := wire.ParseError(body); said.Object {
+			return s.apiError(body)
+		}
+		return s.malformed(body)
+	}
+	if k.isError() {
+		return s.apiError(body)
+	}
+	if len(k.piece.Choices) == 0 {
+		if !k.piece.HasChoices && wire.ParseError(body).Object {
+			return s.apiError(body)
+		}
+		return s.badAnswer(ErrEmpty, "no choices")
+	}
+	k.answer.raw = body
+	if !k.take(s) {
+		return errStopped
+	}
+	return nil
+}
+
+// isError reports whether the piece says that something went wrong.
+func (k *chat) isError() bool {
+	if k.piece.Error != "" {
+		return true
+	}
+	for i := range k.piece.Choices {
+		if k.piece.Choices[i].FinishReason == "error" {
+			return true
+		}
+	}
+	return false
+}
+
+// readEvents reads a stream.
+func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error {
+	o := k.client.opts
+	s.enterPhase(inStream, o.StreamIdleTimeout/ticks)
+	done := false
+	for ev, err := range sse.Read(body, o.MaxEventBytes) {
+		if err != nil && err != sse.ErrIncomplete { //nolint:errorlint // returned bare
+			return k.broken(ctx, s, body, err)
+		}
+		data := strings.TrimSpace(ev.Data)
+		if data == "[DONE]" {
+			done = true
+			break
+		}
+		if data == "" {
+			continue
+		}
+		if fault := k.readEvent(s, ev.Type, data); fault != nil {
+			if err != nil && errors.Is(fault, ErrMalformed) {
+				break // half an event: the stream was cut in it
+			}
+			return fault
+		}
+		if k.answer.size > o.MaxAnswerBytes {
+			return s.tooLarge("the answer", o.MaxAnswerBytes)
+		}
+		if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() && s.phase.Load() == inStream {
+			s.enterPhase(inTail, min(tailTimeout, o.StreamIdleTimeout))
+		}
+	}
+	s.read = !done
+	if _, whole := k.answer.finishedChoices(); whole || done && o.TrustDone && k.answer.any() {
+		return nil
+	}
+	if !k.answer.any() {
+		return s.badAnswer(ErrEmpty, "the stream ended without an answer")
+	}
+	return &TransportError{
+		Phase: PhaseBody, Err: errors.New("the stream ended without a finish_reason"), kind: ErrTruncated, retry: true,
+	}
+}
+
+func (k *chat) wanted() int {
+	if k.req.N != nil {
+		return *k.req.N
+	}
+	return 1
+}
+
+func (k *chat) readEvent(s *sending, kind, data string) error {
+	err := wire.Decode(data, &k.piece)
+	switch {
+	case kind == "error", err == nil && k.isError():
+		return s.apiError([]byte(data))
+	case err != nil:
+		if wire.ParseError([]byte(data)).Object {
+			return s.apiError([]byte(data))
+		}
+		return s.badAnswer(ErrMalformed, "an event is no JSON of a chat: "+wire.Excerpt([]byte(data), 1024))
+	case !k.piece.HasChoices && !k.piece.HasUsage && wire.ParseError([]byte(data)).Object:
+		return s.apiError([]byte(data))
+	}
+	if !k.take(s) {
+		return errStopped
+	}
+	return nil
+}
+
+// broken decides what a stream comes to that did not end by itself.
+func (k *chat) broken(ctx context.Context, s *sending, body io.Reader, err error) error {
+	if other, ok := errors.AsType[*sse.NotEventsError](err); ok {
+		s.resp.Body = &joined{io.MultiReader(bytes.NewReader(other.Prefix), body), s.resp.Body}
+		s.resp.ContentLength = -1
+		plain, err := s.readAll(ctx)
+		if err != nil {
+			return err
+		}
+		return k.readPlain(s, plain)
+	}
+	if errors.Is(err, sse.ErrTooLarge) {
+		return s.tooLarge("an event", k.client.opts.MaxEventBytes)
+	}
+	// A finish_reason says complete, whatever becomes of the connection after it.
+	if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() {
+		s.read = true
+		return nil
+	}
+	return s.torn(ctx, err)
+}
+
+type joined struct {
+	io.Reader
+	io.Closer
+}
+
+// take adds the piece to the answer and shows it to the caller. It reports whether to go on.
+func (k *chat) take(s *sending) bool {
+	size, calls := k.answer.size, 0
+	k.answer.add(&k.piece)
+	useful := k.piece.HasUsage || k.answer.size > size
+	for i := range k.piece.Choices {
+		p := &k.piece.Choices[i]
+		calls += len(p.ToolCalls)
+		useful = useful || p.FinishReason != "" || p.Role != "" || len(p.ToolCalls) > 0
+	}
+	if useful {
+		s.beats.Add(2)
+	}
+	if k.rec.FirstToken == 0 && (k.answer.size > size || calls > 0) {
+		k.rec.FirstToken = time.Since(k.rec.Start)
+	}
+	if k.yield == nil {
+		return true
+	}
+	s.beats.Add(1)
+	defer s.beats.Add(1)
+	for i := range k.piece.Choices {
+		p := &k.piece.Choices[i]
+		ev := StreamEvent{Choice: p.Index, Text: p.Text, Reasoning: p.Reasoning, Refusal: p.Refusal}
+		if len(p.ToolCalls) > 0 {
+			ev.ToolCalls = toolPieces(p.ToolCalls)
+		}
+		if ev.Text == "" && ev.Reasoning == "" && ev.Refusal == "" && ev.ToolCalls == nil {
+			continue
+		}
+		k.shown = true
+		if !k.yield(ev, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+func toolPieces(pieces []wire.ToolCall) []ToolCall {
+	calls := make([]ToolCall, len(pieces))
+	for i, p := range pieces {
+		calls[i] = ToolCall{Index: p.Index, ID: p.ID, Name: p.Name, Arguments: p.Arguments}
+		for _, f := range p.Extra {
+			if calls[i].Extra == nil {
+				calls[i].Extra = map[string]json.RawMessage{}
+			}
+			calls[i].Extra[f.Key] = json.RawMessage(f.Raw)
+		}
+	}
+	return calls
+}
+
+// bookUsage writes what the attempt used into its record: as reported where that can be true, else as counted
+// here.
+func (k *chat) bookUsage(at *Attempt, complete bool) {
+	a := &k.answer
+	at.Usage = usageFrom(a.usage)
+	if a.reported && complete && (at.Usage.Total() > 0 || !a.any()) {
+		return
+	}
+	at.Cost.Basis = Estimated
+	if !a.any() && !complete {
+		return
+	}
+	if at.Usage.PromptTokens == 0 {
+		at.Usage.PromptTokens = k.worst.prompt
+	}
+	if at.Usage.CompletionTokens == 0 {
+		at.Usage.CompletionTokens = a.completionTokens()
+	}
+}
