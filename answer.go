@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/holysheep-ai/holysheep-go/internal/wire"
 )
@@ -14,6 +13,7 @@ import (
 type answer struct {
 	id, model string
 	choices   []choice
+	only      [1]choice // room for the usual number of choices
 	extra     map[string]json.RawMessage
 	usage     wire.Usage
 	reported  bool // a usage came
@@ -39,29 +39,28 @@ type pendingCall struct {
 	extra    map[string]json.RawMessage
 }
 
-// pieces joins strings; a single one is kept as it is.
+// pieces joins strings; a single one is kept as it is. (A strings.Builder must not be copied, which the slices
+// around this do when they grow.)
 type pieces struct {
 	one  string
-	many strings.Builder
+	many []byte
 }
 
 func (p *pieces) add(s string) {
 	switch {
 	case s == "":
-	case p.many.Len() > 0:
-		p.many.WriteString(s)
+	case p.many != nil:
+		p.many = append(p.many, s...)
 	case p.one == "":
 		p.one = s
 	default:
-		p.many.Grow(4 * (len(p.one) + len(s)))
-		p.many.WriteString(p.one)
-		p.many.WriteString(s)
+		p.many = append(append(make([]byte, 0, 4*(len(p.one)+len(s))), p.one...), s...)
 	}
 }
 
 func (p *pieces) String() string {
-	if p.many.Len() > 0 {
-		return p.many.String()
+	if p.many != nil {
+		return string(p.many)
 	}
 	return p.one
 }
@@ -107,6 +106,9 @@ func (a *answer) choice(index int) *choice {
 		if a.choices[i].index == index {
 			return &a.choices[i]
 		}
+	}
+	if a.choices == nil {
+		a.choices = a.only[:0]
 	}
 	a.choices = append(a.choices, choice{index: index})
 	return &a.choices[len(a.choices)-1]

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 type call struct {
 	client *Client
 	method string
-	path   string // under the base URL
+	url    *url.URL
 	body   []byte
 	header http.Header // of the request
 	stream bool        // whether a stream is asked for
@@ -36,7 +37,7 @@ type call struct {
 	finished  bool
 	rest      *sending   // a complete answer whose connection is still to be drained
 	first     [1]Attempt // room for the usual number of attempts
-	key       string     // the last attempt's
+	key       credential // the last attempt's
 }
 
 // operation is what chats, embeddings and the list of models do not share.
@@ -268,7 +269,7 @@ func (k *call) retry(ctx context.Context, last error) error {
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
 	}
-	req, err := retryablehttp.NewRequestWithContext(ctx, k.method, k.client.BaseURL()+k.path, nil)
+	req, err := retryablehttp.NewRequestWithContext(ctx, k.method, k.url.String(), nil)
 	if err != nil {
 		return err
 	}
@@ -380,8 +381,8 @@ func (k *call) redact(s string) string {
 	if s == "" {
 		return ""
 	}
-	if k.key != "" {
-		s = strings.ReplaceAll(s, k.key, "[key]")
+	if k.key.key != "" {
+		s = strings.ReplaceAll(s, k.key.key, "[key]")
 	}
 	for _, text := range k.op.texts() {
 		if len(text) >= 8 { // shorter ones are words that a message may need

@@ -3,6 +3,7 @@ package holysheep_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"net"
@@ -238,6 +239,51 @@ func TestToolCallQuirks(t *testing.T) {
 				require.NoError(t, got.err)
 				require.Equal(t, r.want, got.response.ToolCalls())
 				require.Equal(t, "tool_calls", got.response.FinishReason())
+			})
+		})
+	}
+}
+
+// Several answers in one stream, mixed or one after the other.
+func TestSeveralChoices(t *testing.T) {
+	piece := func(choice int, text, finish string) string {
+		return fmt.Sprintf(`data: {"choices":[{"index":%d,"delta":{"content":%q},"finish_reason":%s}]}`+"\n\n", choice, text, finish)
+	}
+	var mixed, ordered [2]string
+	for i := range 20 {
+		for c := range 2 {
+			p := piece(c, fmt.Sprintf("%d.%d ", c, i), "null")
+			mixed[0] += p
+			ordered[c] += p
+		}
+	}
+	var want [2]string
+	for c := range 2 {
+		for i := range 20 {
+			want[c] += fmt.Sprintf("%d.%d ", c, i)
+		}
+	}
+	for name, body := range map[string]string{
+		"mixed":   mixed[0] + piece(1, "", `"stop"`) + piece(0, "", `"length"`),
+		"ordered": ordered[0] + piece(0, "", `"length"`) + ordered[1] + piece(1, "", `"stop"`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				req := ask("x")
+				req.N = new(2)
+				c := pipeGateway(t, nil, func(conn net.Conn, _ *http.Request) bool { return events(conn, body+chunkDone) })
+				got := drainStream(t.Context(), c, req)
+				require.NoError(t, got.err)
+				require.Len(t, got.response.Choices, 2)
+				for i, choice := range got.response.Choices {
+					require.Equal(t, want[i], choice.Message.Text())
+				}
+				require.Equal(t, "length", got.response.Choices[0].FinishReason)
+
+				// The same without the second finish_reason is cut short.
+				cut := strings.Replace(body, `"stop"`, "null", 1)
+				c = pipeGateway(t, nil, func(conn net.Conn, _ *http.Request) bool { return events(conn, cut+chunkDone) })
+				require.ErrorIs(t, drainStream(t.Context(), c, req).err, holysheep.ErrTruncated)
 			})
 		})
 	}

@@ -24,7 +24,10 @@ type Client struct {
 	own  *http.Transport // send, when it is ours to close
 
 	// The key is kept in a function so that no formatting verb and no encoder can reach it.
-	key func(ctx context.Context) (string, error)
+	key func(ctx context.Context) (credential, error)
+
+	// What the requests of this client share.
+	chatURL, modelsURL *url.URL
 
 	recorder Recorder
 	quotas   retryQuotas
@@ -49,7 +52,10 @@ func New(key string, opts *Options) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{opts: o, base: base, send: o.Transport, recorder: Recorder{observer: o.Observer}}
+	c := &Client{
+		opts: o, base: base, chatURL: base.JoinPath("chat/completions"), modelsURL: base.JoinPath("models"),
+		send: o.Transport, recorder: Recorder{observer: o.Observer},
+	}
 	if c.key, err = keySource(key, base.Hostname(), o); err != nil {
 		return nil, err
 	}
@@ -74,21 +80,33 @@ func FromEnv(opts *Options) (*Client, error) {
 	return New(key, &o)
 }
 
-func keySource(key, host string, o *Options) (func(context.Context) (string, error), error) {
+// credential is a key, and the header made of it.
+type credential struct {
+	key    string
+	header []string
+}
+
+func newCredential(key string) credential { return credential{key, []string{"Bearer " + key}} }
+
+func keySource(key, host string, o *Options) (func(context.Context) (credential, error), error) {
 	if next := o.Key; next != nil {
-		return func(ctx context.Context) (string, error) {
+		return func(ctx context.Context) (credential, error) {
 			key, err := next(ctx)
 			if err != nil {
-				return "", fmt.Errorf("holysheep: Options.Key: %w", err)
+				return credential{}, fmt.Errorf("holysheep: Options.Key: %w", err)
 			}
-			return checkKey(key, host, o.AnyKey)
+			if key, err = checkKey(key, host, o.AnyKey); err != nil {
+				return credential{}, err
+			}
+			return newCredential(key), nil
 		}, nil
 	}
 	key, err := checkKey(key, host, o.AnyKey)
 	if err != nil {
 		return nil, err
 	}
-	return func(context.Context) (string, error) { return key, nil }, nil
+	only := newCredential(key)
+	return func(context.Context) (credential, error) { return only, nil }, nil
 }
 
 // BaseURL is the address that requests go to, completed: https://host/v1.
@@ -140,7 +158,7 @@ func (c *Client) Models(ctx context.Context) ([]string, error) {
 	}
 	defer c.running.Done()
 	var list modelList
-	k := &call{client: c, method: http.MethodGet, path: "/models", rec: Call{Operation: "models"}, op: &list}
+	k := &call{client: c, method: http.MethodGet, url: c.modelsURL, rec: Call{Operation: "models"}, op: &list}
 	if err := k.run(ctx); err != nil {
 		return nil, err
 	}

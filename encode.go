@@ -234,6 +234,9 @@ func (r *ChatRequest) spliceMessages(body []byte, messages []wireMessage) ([]byt
 
 // splice adds fields to a JSON object, in the order of their names so that equal requests are equal bytes.
 func splice[T any](object []byte, where string, extra map[string]T) ([]byte, error) {
+	if len(extra) == 0 {
+		return object, nil
+	}
 	for _, key := range slices.Sorted(maps.Keys(extra)) {
 		name, err := json.Marshal(key)
 		if err != nil {

@@ -45,6 +45,7 @@ func newTransport(o *Options) *http.Transport {
 type sending struct {
 	call   *call
 	at     *Attempt
+	trace  httptrace.ClientTrace
 	resp   *http.Response
 	cancel context.CancelCauseFunc
 	stop   func() bool // lets go of the caller's context; nil if it was never held
@@ -117,19 +118,16 @@ func (s *sending) roundTrip(ctx context.Context) error {
 // request makes the HTTP request. It has no GetBody, so that net/http cannot send it again behind our counter.
 func (s *sending) request(ctx context.Context) *http.Request {
 	k := s.call
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn: func(info httptrace.GotConnInfo) {
-			s.reused.Store(info.Reused)
-			s.got.Store(true)
-		},
-		WroteRequest: func(info httptrace.WroteRequestInfo) {
-			if info.Err == nil {
-				s.wrote.Store(true)
-			}
-		},
-	})
-	u := *k.client.base
-	u.Path += k.path
+	s.trace.GotConn = func(info httptrace.GotConnInfo) {
+		s.reused.Store(info.Reused)
+		s.got.Store(true)
+	}
+	s.trace.WroteRequest = func(info httptrace.WroteRequestInfo) {
+		if info.Err == nil {
+			s.wrote.Store(true)
+		}
+	}
+	ctx = httptrace.WithClientTrace(ctx, &s.trace)
 	header := make(http.Header, 8)
 	for name, values := range k.client.opts.Headers {
 		header[http.CanonicalHeaderKey(name)] = values
@@ -137,15 +135,13 @@ func (s *sending) request(ctx context.Context) *http.Request {
 	for name, values := range k.header {
 		header[http.CanonicalHeaderKey(name)] = values
 	}
-	header["Authorization"] = []string{"Bearer " + k.key}
+	header["Authorization"] = k.key.header
 	if header["User-Agent"] == nil {
 		header["User-Agent"] = userAgent
 	}
 	header["Accept"] = acceptJSON
-	r := &http.Request{
-		Method: k.method, URL: &u, Host: u.Host, Header: header,
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-	}
+	r := blank.WithContext(ctx)
+	r.Method, r.URL, r.Host, r.Header = k.method, k.url, k.url.Host, header
 	if k.body != nil {
 		header["Content-Type"] = typeJSON
 		header["Idempotency-Key"] = []string{k.rec.ID}
@@ -156,8 +152,11 @@ func (s *sending) request(ctx context.Context) *http.Request {
 		r.Body = io.NopCloser(bytes.NewReader(k.body))
 		r.ContentLength = int64(len(k.body))
 	}
-	return r.WithContext(ctx)
+	return r
 }
+
+// blank is copied for each request.
+var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 
 var (
 	userAgent    = []string{"holysheep-go"}

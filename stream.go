@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"mime"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -120,7 +119,7 @@ func (c *Client) newChat(req *ChatRequest, stream bool) (*chat, error) {
 	}
 	k := &chat{req: r, info: info}
 	k.call = call{
-		client: c, method: http.MethodPost, path: "/chat/completions", header: r.Headers, stream: stream,
+		client: c, method: http.MethodPost, url: c.chatURL, header: r.Headers, stream: stream,
 		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
 		worst: c.worstCase(r, info), op: k,
 	}
@@ -184,8 +183,9 @@ func (k *chat) read(ctx context.Context, s *sending) error {
 }
 
 func (k *chat) readForm(ctx context.Context, s *sending) error {
-	media, _, _ := mime.ParseMediaType(s.resp.Header.Get("Content-Type"))
-	if media == "text/event-stream" || k.stream && media != "application/json" {
+	media, _, _ := strings.Cut(s.resp.Header.Get("Content-Type"), ";")
+	media = strings.TrimSpace(media)
+	if strings.EqualFold(media, "text/event-stream") || k.stream && !strings.EqualFold(media, "application/json") {
 		return k.readEvents(ctx, s, s.resp.Body)
 	}
 	body, err := s.readAll(ctx)

@@ -1,6 +1,9 @@
 package wire
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // maxFastExtra bounds the cost of keeping fields sorted; no real answer comes near it.
 const maxFastExtra = 32
@@ -23,40 +26,34 @@ func decodeFast(data string, a *Answer) bool {
 	return !d.bad && d.pos == len(data)
 }
 
-// members notes which of an object's members have come.
-type members uint32
-
-// once refuses a second member of one name: which one counts is the reference's business.
-func (d *fast) once(seen *members, which uint) {
-	bit := members(1) << which
-	if *seen&bit != 0 {
+// once refuses a second member of one name where both would add up. Elsewhere the second overwrites the first,
+// which is what encoding/json does.
+func (d *fast) once(came *bool) {
+	if *came {
 		d.fail()
 	}
-	*seen |= bit
+	*came = true
 }
 
 func (d *fast) top() {
 	a := d.answer
-	var seen members
+	var choices, usage, groq bool
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		switch key := d.key(); key {
 		case "id":
-			d.once(&seen, 0)
 			a.ID = d.text()
 		case "model":
-			d.once(&seen, 1)
 			a.Model = d.text()
 		case "choices":
-			d.once(&seen, 2)
+			d.once(&choices)
 			d.choices()
 		case "usage":
-			d.once(&seen, 3)
+			d.once(&usage)
 			d.usage()
 		case "x_groq":
-			d.once(&seen, 4)
+			d.once(&groq)
 			d.groq()
 		case "error":
-			d.once(&seen, 5)
 			a.Error = errorIn(d.raw())
 		default:
 			if droppedTop(key) {
@@ -85,13 +82,13 @@ func (d *fast) groq() {
 		d.skip()
 		return
 	}
-	var seen members
+	var usage bool
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		if d.key() != "usage" {
 			d.skip()
 			continue
 		}
-		d.once(&seen, 0)
+		d.once(&usage)
 		d.usage()
 	}
 }
@@ -111,26 +108,23 @@ func (d *fast) choices() {
 }
 
 func (d *fast) choice(c *Choice) {
-	var seen members
+	var delta, message, either, usage bool
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		switch d.key() {
 		case "index":
-			d.once(&seen, 0)
 			c.Index, _ = d.index()
 		case "delta":
-			d.once(&seen, 1)
-			d.piece(c, &seen)
+			d.once(&delta)
+			d.piece(c, &either)
 		case "message":
-			d.once(&seen, 2)
-			d.piece(c, &seen)
+			d.once(&message)
+			d.piece(c, &either)
 		case "finish_reason":
-			d.once(&seen, 4)
 			c.FinishReason = d.text()
 		case "logprobs":
-			d.once(&seen, 5)
 			c.Logprobs = d.raw()
 		case "usage":
-			d.once(&seen, 6)
+			d.once(&usage)
 			d.usage()
 		default:
 			d.skip()
@@ -139,9 +133,9 @@ func (d *fast) choice(c *Choice) {
 }
 
 // piece reads a delta or a message, and leaves it to the reference to choose between both.
-func (d *fast) piece(c *Choice, seen *members) {
+func (d *fast) piece(c *Choice, came *bool) {
 	if !d.null() {
-		d.once(seen, 3)
+		d.once(came)
 		d.message(c)
 	}
 }
@@ -155,30 +149,25 @@ func (d *fast) index() (index int, was bool) {
 }
 
 func (d *fast) message(c *Choice) {
-	var seen members
+	var calls, annotations bool
 	var reasoning string
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		switch key := d.key(); key {
 		case "role":
-			d.once(&seen, 0)
 			c.Role = d.text()
 		case "content":
-			d.once(&seen, 1)
 			c.Text = d.textOrNull()
 		case "reasoning_content":
-			d.once(&seen, 2)
 			c.Reasoning = d.text()
 		case "reasoning":
-			d.once(&seen, 3)
 			reasoning = d.text()
 		case "refusal":
-			d.once(&seen, 4)
 			c.Refusal = d.text()
 		case "tool_calls":
-			d.once(&seen, 5)
+			d.once(&calls)
 			d.toolCalls(c)
 		case "annotations":
-			d.once(&seen, 6)
+			d.once(&annotations)
 			d.annotations(c)
 		default:
 			d.extra(&c.Extra, key)
@@ -198,6 +187,10 @@ func (d *fast) textOrNull() string {
 }
 
 func (d *fast) annotations(c *Choice) {
+	if strings.HasPrefix(d.data[d.pos:], "[]") { // what nearly every answer has
+		d.pos += len("[]")
+		return
+	}
 	d.extra(&c.Extra, "annotations")
 	if i, found := findField(c.Extra, "annotations"); found && isEmptyArray(c.Extra[i].Raw) {
 		c.Extra = slices.Delete(c.Extra, i, i+1)
@@ -221,20 +214,17 @@ func (d *fast) toolCalls(c *Choice) {
 }
 
 func (d *fast) toolCall(t *ToolCall) {
-	var seen members
+	var function bool
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		switch key := d.key(); key {
 		case "index":
-			d.once(&seen, 0)
 			t.Index, t.HasIndex = d.index()
 		case "id":
-			d.once(&seen, 1)
 			t.ID = d.text()
 		case "type":
-			d.once(&seen, 2)
 			t.Type = d.text()
 		case "function":
-			d.once(&seen, 3)
+			d.once(&function)
 			if !d.null() {
 				d.function(t)
 			}
@@ -245,14 +235,11 @@ func (d *fast) toolCall(t *ToolCall) {
 }
 
 func (d *fast) function(t *ToolCall) {
-	var seen members
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		switch key := d.key(); key {
 		case "name":
-			d.once(&seen, 0)
 			t.Name = d.text()
 		case "arguments":
-			d.once(&seen, 1)
 			t.Arguments = d.textOrNull()
 		default:
 			d.extra(&t.Extra, key)
@@ -265,15 +252,14 @@ func (d *fast) usage() {
 		d.skip()
 		return
 	}
-	var seen members
+	var groups [numGroups]bool
 	c := noCounts
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		key := d.key()
 		if i := countOf(key); i != unknown {
-			d.once(&seen, uint(i))
 			c.top[i] = d.whole()
 		} else if g := groupOf(key); g != unknown {
-			d.once(&seen, uint(numCounts+g))
+			d.once(&groups[g])
 			d.details(&c.details[g])
 		} else {
 			d.skip()
@@ -287,14 +273,12 @@ func (d *fast) details(c *[numDetails]int64) {
 		d.skip()
 		return
 	}
-	var seen members
 	for more := d.enter('{', '}'); more; more = d.next('}') {
 		i := detailOf(d.key())
 		if i == unknown {
 			d.skip()
 			continue
 		}
-		d.once(&seen, uint(i))
 		c[i] = d.whole()
 	}
 }

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"encoding/json"
+	"math/rand/v2"
 	"net/http"
 	"strings"
 	"testing"
@@ -79,6 +80,44 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(checkAgreement)
 }
 
+// What the functions for raw JSON find must be what encoding/json finds.
+func FuzzRawJSON(f *testing.F) {
+	for _, quirks := range [][]quirk{answerQuirks, choiceQuirks, contentQuirks, callQuirks, usageQuirks} {
+		for _, q := range quirks {
+			f.Add(q.in)
+		}
+	}
+	f.Add(` [1 , -2.5e3,"a]\\\"",{"b":[ ]},[[]],true , null ] `)
+	f.Fuzz(func(t *testing.T, data string) {
+		if !json.Valid([]byte(data)) || !utf8.ValidString(data) {
+			return
+		}
+		data = trimSpace(data)
+		switch kind(data) {
+		case '{':
+			want, got := map[string]json.RawMessage{}, map[string]json.RawMessage{}
+			require.NoError(t, json.Unmarshal([]byte(data), &want))
+			require.NoError(t, eachMember(data, func(key, value string) error {
+				got[key] = json.RawMessage(value)
+				return nil
+			}))
+			require.Equal(t, want, got)
+		case '[':
+			want, got := []json.RawMessage{}, []json.RawMessage{}
+			require.NoError(t, json.Unmarshal([]byte(data), &want))
+			require.NoError(t, eachElement(data, func(value string) error {
+				got = append(got, json.RawMessage(value))
+				return nil
+			}))
+			require.Equal(t, want, got)
+		case '"':
+			var want string
+			require.NoError(t, json.Unmarshal([]byte(data), &want))
+			require.Equal(t, want, text(data))
+		}
+	})
+}
+
 // FuzzDecodeShapes builds its texts from what providers send, so that most of them are read to the end.
 func FuzzDecodeShapes(f *testing.F) {
 	f.Add([]byte{})
@@ -88,6 +127,29 @@ func FuzzDecodeShapes(f *testing.F) {
 		before := g.value(0)
 		checkAgreement(t, before, g.value(0))
 	})
+}
+
+// A sample of what FuzzDecodeShapes looks for, for every run of the tests.
+func TestDecodersAgreeOnShapes(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{})
+	script := make([]byte, 512)
+	fast, refused := 0, 0
+	const rounds = 5000
+	for range rounds {
+		_, _ = random.Read(script)
+		g := generator{script: script}
+		before, data := g.object(0), g.object(0)
+		checkAgreement(t, before, data)
+		var a Answer
+		if decodeFast(data, &a) {
+			fast++
+		} else if decodeReference(data, &a) != nil {
+			refused++
+		}
+	}
+	require.Greater(t, fast, rounds/10, "too few texts that the fast decoder reads")
+	require.Greater(t, refused, rounds/10, "too few texts that are refused")
+	require.Less(t, fast+refused, rounds*9/10, "too few texts that only the reference reads")
 }
 
 // generator writes JSON that resembles answers, led by a script.

@@ -3,12 +3,12 @@ package wire
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"slices"
 	"strings"
 )
 
-// The functions of this file take apart valid JSON without modelling it. Values are the raw text of one value
+// The functions of this file take apart JSON without modelling it. It must be valid, which is for encoding/json to
+// say; then all that is left to do is to find where values end. Values are the raw text of one value
 // without white space around it, or "" for one that is not there. As in encoding/json the last of several
 // members with one name counts.
 
@@ -69,61 +69,66 @@ func member(object, name string) (found string) {
 
 // eachMember visits the members of an object until an error.
 func eachMember(object string, visit func(key, value string) error) error {
-	dec := json.NewDecoder(strings.NewReader(object))
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
-	for dec.More() {
-		token, err := dec.Token()
-		if err != nil {
-			return err
+	for rest := object[1:]; ; {
+		var key, value string
+		if key, rest = cutValue(rest); key == "" {
+			return nil
 		}
-		key, ok := token.(string)
-		if !ok {
-			return errors.New("a key is not a string")
-		}
-		value, err := nextValue(dec, object)
-		if err != nil {
-			return err
-		}
-		if err := visit(key, value); err != nil {
+		value, rest = cutValue(rest)
+		if err := visit(text(key), value); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // eachElement visits the elements of an array until an error.
 func eachElement(array string, visit func(value string) error) error {
-	dec := json.NewDecoder(strings.NewReader(array))
-	if _, err := dec.Token(); err != nil {
-		return err
-	}
-	for dec.More() {
-		value, err := nextValue(dec, array)
-		if err != nil {
-			return err
+	for rest := array[1:]; ; {
+		var value string
+		if value, rest = cutValue(rest); value == "" {
+			return nil
 		}
 		if err := visit(value); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
-// nextValue cuts the value the decoder is at out of the text it reads, which costs no copy.
-func nextValue(dec *json.Decoder, from string) (string, error) {
-	start := dec.InputOffset()
-	if err := dec.Decode(&skipped{}); err != nil {
-		return "", err
+// cutValue cuts the next value off what is left of an array or an object; it is "" at the end of either.
+func cutValue(s string) (value, rest string) {
+	s = strings.TrimLeft(s, space+",:")
+	end := 0
+	switch kind(s) {
+	case '"':
+		end = stringEnd(s, 0)
+	case '{', '[':
+		for level := 0; end == 0 || level > 0; end++ {
+			switch s[end] {
+			case '{', '[':
+				level++
+			case '}', ']':
+				level--
+			case '"':
+				end = stringEnd(s, end) - 1
+			}
+		}
+	default:
+		if end = strings.IndexAny(s, space+",]}"); end < 0 {
+			end = len(s)
+		}
 	}
-	return strings.TrimLeft(from[start:dec.InputOffset()], space+",:"), nil
+	return s[:end], s[end:]
 }
 
-// skipped takes any JSON value and keeps nothing of it.
-type skipped struct{}
-
-func (*skipped) UnmarshalJSON([]byte) error { return nil }
+// stringEnd is where the string that starts at i ends.
+func stringEnd(s string, i int) int {
+	for i++; s[i] != '"'; i++ {
+		if s[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
 
 // depth counts how deeply arrays and objects are nested in valid JSON.
 func depth(data string) (deepest int) {
@@ -136,11 +141,7 @@ func depth(data string) (deepest int) {
 		case '}', ']':
 			level--
 		case '"':
-			for i++; data[i] != '"'; i++ {
-				if data[i] == '\\' {
-					i++
-				}
-			}
+			i = stringEnd(data, i) - 1
 		}
 	}
 	return deepest
