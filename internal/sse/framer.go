@@ -182,13 +182,13 @@ func (f *framer) takeLine(line []byte) error {
 		defer f.dropLine()
 	}
 	switch {
-	case len(line)+len(f.out)-f.whole > f.limit:
-		return ErrTooLarge
 	case len(line) == 0:
 		if len(f.out) > f.whole {
 			f.out = append(f.out, '\n')
 			f.whole = len(f.out)
 		}
+	case len(line)+len(f.out)-f.whole > f.limit:
+		return ErrTooLarge
 	case line[0] == ':':
 	case bytes.HasPrefix(line, errorField):
 		f.out = append(f.out, errorEvent...)
