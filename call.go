@@ -128,6 +128,9 @@ func (k *call) finish(ctx context.Context, err error) {
 // attempt sends the call once and reads what comes.
 func (k *call) attempt(ctx context.Context) (err error) {
 	c := k.client
+	if ctx.Err() != nil {
+		return &TransportError{Phase: PhaseWait, Err: causeOf(ctx)}
+	}
 	if k.key, err = c.key(ctx); err != nil {
 		return err
 	}

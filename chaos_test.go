@@ -185,7 +185,7 @@ func TestMeterEqualsObserver(t *testing.T) {
 			}
 		})
 		require.Equal(t, seen.totals, c.Meter())
-		require.EqualValues(t, gw.Count(), seen.attempts)
+		require.Equal(t, gw.Count(), seen.attempts)
 		require.Equal(t, holysheep.Unknown, c.Meter()["no-price-for-this"].Cost.Basis)
 	})
 }

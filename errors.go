@@ -150,7 +150,7 @@ func (e *TransportError) Unwrap() []error {
 }
 
 // Timeout reports whether a time limit passed, as net.Error has it.
-func (e *TransportError) Timeout() bool { return e.kind == ErrTimeout || e.kind == ErrStalled }
+func (e *TransportError) Timeout() bool { return e.Is(ErrTimeout) || e.Is(ErrStalled) }
 
 func appendOutcome(notes []string, attempts int, billing Billing) []string {
 	if attempts > 1 {

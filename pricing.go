@@ -373,7 +373,7 @@ func (t *PriceTable) UnmarshalJSON(raw []byte) error {
 	if err := dec.Decode(&in); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadPrice, err)
 	}
-	if _, err := dec.Token(); err != io.EOF { //nolint:errorlint // the decoder's own
+	if _, err := dec.Token(); err != io.EOF {
 		return fmt.Errorf("%w: more than one value", ErrBadPrice)
 	}
 	var errs []error

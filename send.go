@@ -58,6 +58,7 @@ type sending struct {
 	seen  int64        // beats at the last tick
 	quiet int          // ticks without a change
 
+	traced atomic.Bool // the transport tells of what follows
 	reused atomic.Bool // the connection was used before
 	got    atomic.Bool // there is a connection
 	wrote  atomic.Bool // the whole request has left
@@ -118,6 +119,9 @@ func (s *sending) roundTrip(ctx context.Context) error {
 // request makes the HTTP request. It has no GetBody, so that net/http cannot send it again behind our counter.
 func (s *sending) request(ctx context.Context) *http.Request {
 	k := s.call
+	if k.client.own == nil { // ours does
+		s.trace.GetConn = func(string) { s.traced.Store(true) }
+	}
 	s.trace.GotConn = func(info httptrace.GotConnInfo) {
 		s.reused.Store(info.Reused)
 		s.got.Store(true)
@@ -270,17 +274,19 @@ func (s *sending) readAll(ctx context.Context) ([]byte, error) {
 	}
 	body, err := readBounded(s.resp.Body, s.resp.ContentLength, o.MaxAnswerBytes)
 	switch {
+	case err == errOverLimit: //nolint:errorlint // readBounded's own
+		return nil, s.tooLarge("the body", o.MaxAnswerBytes)
 	case err != nil:
 		return nil, s.torn(ctx, err)
-	case len(body) > o.MaxAnswerBytes:
-		return nil, s.tooLarge("the body", o.MaxAnswerBytes)
 	}
 	s.read = true
 	return body, nil
 }
 
-// readBounded reads r, at most one byte over limit. It reads in pieces, because one buffer that doubles would hold
-// three times the limit, and because a Content-Length may promise what never comes.
+var errOverLimit = errors.New("holysheep: over the limit")
+
+// readBounded reads r unless it has more than limit bytes. It reads in pieces, because one buffer that doubles would
+// hold three times the limit, and because a Content-Length may promise what never comes.
 func readBounded(r io.Reader, length int64, limit int) ([]byte, error) {
 	const largest = 1 << 20
 	size := 8 << 10
@@ -293,7 +299,10 @@ func readBounded(r io.Reader, length int64, limit int) ([]byte, error) {
 		n, err := r.Read(b[len(b):min(cap(b), len(b)+limit+1-total)])
 		b = b[:len(b)+n]
 		total += n
-		if err == io.EOF || total > limit { //nolint:errorlint // http bodies return it bare
+		if total > limit {
+			return nil, errOverLimit
+		}
+		if err == io.EOF {
 			break
 		}
 		if err != nil {
@@ -405,7 +414,7 @@ func (s *sending) failed(ctx context.Context, err error) error {
 		e.Phase = PhaseHeaders
 	}
 	// A transport of the caller's may not tell when the request has left: only a failed dial is safe then.
-	sent := s.wrote.Load() || s.call.client.own == nil && !s.got.Load() && !isDial(err)
+	sent := s.wrote.Load() || s.call.client.own == nil && !s.traced.Load() && !isDial(err)
 	if sent {
 		e.Phase = PhaseHeaders
 		s.at.Billing = MaybeBilled

@@ -356,8 +356,6 @@ func (k *chat) take(s *sending) bool {
 	if k.yield == nil {
 		return true
 	}
-	s.beats.Add(1)
-	defer s.beats.Add(1)
 	for i := range k.piece.Choices {
 		p := &k.piece.Choices[i]
 		ev := StreamEvent{Choice: p.Index, Text: p.Text, Reasoning: p.Reasoning, Refusal: p.Refusal}
@@ -368,11 +366,18 @@ func (k *chat) take(s *sending) bool {
 			continue
 		}
 		k.shown = true
-		if !k.yield(ev, nil) {
+		if !k.show(s, ev) {
 			return false
 		}
 	}
 	return true
+}
+
+// show hands an event to the caller. The time that takes does not count as silence.
+func (k *chat) show(s *sending, ev StreamEvent) bool {
+	s.beats.Add(1)
+	defer s.beats.Add(1)
+	return k.yield(ev, nil)
 }
 
 func toolPieces(pieces []wire.ToolCall) []ToolCall {

@@ -2,7 +2,6 @@ package holysheep
 
 import (
 	"fmt"
-	"math"
 	"sync"
 
 	"github.com/holysheep-ai/holysheep-go/internal/wire"
@@ -200,6 +199,3 @@ func estimateTokens(text string) int64 {
 	}
 	return single + (letters+1)/2 + (wide+1)/2
 }
-
-// saturate keeps token counts, which may come from a caller's max_tokens, within what arithmetic here can hold.
-func saturate(n int64) int64 { return min(max(n, 0), math.MaxInt32) }

@@ -87,7 +87,7 @@ func (r *ChatRequest) validateNumbers() error {
 	return nil
 }
 
-func (m *Message) validate(i int) error {
+func (m Message) validate(i int) error {
 	fail := func(field, reason string) error {
 		return &RequestError{fmt.Sprintf("Messages[%d].%s", i, field), reason}
 	}

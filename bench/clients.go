@@ -11,11 +11,10 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/holysheep-ai/holysheep-go"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	goopenai "github.com/sashabaranov/go-openai"
-
-	"github.com/holysheep-ai/holysheep-go"
 )
 
 const (
@@ -179,7 +178,7 @@ func makeGoOpenAI(baseURL string) (chat, stream call, err error) {
 	c := goopenai.NewClientWithConfig(config)
 	request := func(stream bool) goopenai.ChatCompletionRequest {
 		r := goopenai.ChatCompletionRequest{
-			Model: model, Temperature: 0.7, MaxTokens: 2048,
+			Model: model, Temperature: 0.7, MaxTokens: 2048, //nolint:staticcheck // what the other clients send
 			Messages: []goopenai.ChatCompletionMessage{{Role: "system", Content: system}, {Role: "user", Content: question}},
 		}
 		if stream {

@@ -176,9 +176,7 @@ func (x *exchange) answer() {
 	if !x.sleep(r.after) {
 		return
 	}
-	for name, values := range r.header {
-		x.w.Header()[name] = values
-	}
+	maps.Copy(x.w.Header(), r.header)
 	x.w.Header().Set("X-Request-Id", fmt.Sprintf("req-%d", x.server.Count()))
 	switch {
 	case r.stop == stopReset:
@@ -401,7 +399,6 @@ func pieces(text string) []string {
 	inWord := false
 	for i, r := range text {
 		word := unicode.IsLetter(r) && r < 0x2e80 || unicode.IsDigit(r)
-		space := unicode.IsSpace(r)
 		switch {
 		case i == start:
 		case inWord && word:
@@ -412,7 +409,6 @@ func pieces(text string) []string {
 			start = i
 		}
 		inWord = word
-		_ = space
 	}
 	if start < len(text) {
 		out = append(out, text[start:])

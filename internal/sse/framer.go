@@ -25,7 +25,8 @@ type framer struct {
 
 const (
 	firstBuffer   = 4 << 10
-	largestBuffer = 64 << 10 // read at once, and kept after a large event
+	largestBuffer = 16 << 10          // read at once
+	keptBuffer    = 4 * largestBuffer // after an event that was larger the memory is given back
 
 	// Reads that bring nothing, after which a reader is taken for broken.
 	emptyReads = 100
@@ -84,7 +85,7 @@ func (f *framer) fill() error {
 // drop forgets what has been handed over.
 func (f *framer) drop() {
 	rest := f.out[f.whole:]
-	if cap(f.out) > largestBuffer && len(rest) <= firstBuffer {
+	if cap(f.out) > keptBuffer && len(rest) <= firstBuffer {
 		f.out = append(make([]byte, 0, firstBuffer), rest...)
 	} else {
 		f.out = f.out[:copy(f.out, rest)]
@@ -200,7 +201,7 @@ func (f *framer) takeLine(line []byte) error {
 }
 
 func (f *framer) dropLine() {
-	if cap(f.line) > largestBuffer {
+	if cap(f.line) > keptBuffer {
 		f.line = nil
 		return
 	}

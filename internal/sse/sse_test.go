@@ -65,7 +65,7 @@ func oracle(stream string) []event {
 		}
 		now, data, dirty = event{}, nil, false
 	}
-	for _, line := range strings.Split(stream, "\n") {
+	for line := range strings.SplitSeq(stream, "\n") {
 		name, value, _ := strings.Cut(line, ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {

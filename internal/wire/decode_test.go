@@ -328,6 +328,22 @@ func TestDecodeRefuses(t *testing.T) {
 	}
 }
 
+// Texts cut anywhere are refused, and nothing reads past the cut.
+func TestDecodeRefusesCutTexts(t *testing.T) {
+	texts := append([]string{escapedChunk, `[{"error":{"message":"m"}}]`}, hotChunks...)
+	for _, quirks := range [][]quirk{answerQuirks, choiceQuirks, contentQuirks, callQuirks, usageQuirks} {
+		for _, q := range quirks {
+			texts = append(texts, strings.TrimSpace(q.in))
+		}
+	}
+	for _, text := range texts {
+		for i := range text {
+			var a Answer
+			require.Error(t, Decode(text[:i], &a), text[:i])
+		}
+	}
+}
+
 func TestDecodeUpToTheBounds(t *testing.T) {
 	a, err := decodeBoth(t, `{"choices":[`+list(maxChoices, `{}`)+`]}`)
 	require.NoError(t, err)

@@ -114,7 +114,9 @@ func (s *scanner) raw() string {
 		return ""
 	}
 	from := s.pos
-	s.skip()
+	if s.skip(); s.bad {
+		return "" // half a value is none
+	}
 	return s.data[from:s.pos]
 }
 

@@ -1,0 +1,30 @@
+// Package holysheep is a client for HolySheep AI, a gateway in front of gpt-4.1, claude-sonnet-4.5, gemini-2.5-flash
+// and deepseek-v3.2, and for every other gateway that speaks OpenAI's protocol.
+//
+// Every call knows what it may cost before it is sent and what it did cost after, and ends complete or with a typed
+// error.
+//
+//	client, err := holysheep.FromEnv(nil) // HOLYSHEEP_API_KEY
+//	resp, err := client.Chat(ctx, &holysheep.ChatRequest{
+//		Messages: []holysheep.Message{holysheep.User("How do I return order 48291?")},
+//	})
+//	fmt.Println(resp.Text(), resp.Cost)
+//
+// # Reading order
+//
+// [Client] and its [Options] (client.go, options.go), [ChatRequest] and [ChatResponse] (chat.go), [Client.Stream]
+// (stream.go), the errors (errors.go). How a call goes from its request to its bill is call.go, from top to bottom.
+//
+// # Money
+//
+// A [USD] counts picodollars, so that sums are exact. A [Cost] has both ends: what was delivered, and what may be
+// billed for it at most. [Plan] prices a request without sending it, [Client.Meter] sums up.
+//
+// # Above the client
+//
+// [Completer] is the one interface: a client, and everything that wraps one. A decorator has Unwrap, reports to the
+// [Recorder] of what it wraps, and can tell what it would do ([Planner], [Resolver]). A [Gate] sees every attempt,
+// an [Observer] every call.
+//
+// Package holysheeptest is a gateway to test against, in memory and in virtual time.
+package holysheep
