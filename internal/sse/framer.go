@@ -34,6 +34,7 @@ const (
 
 var (
 	bom        = []byte("\ufeff")
+	blanks     = "\ufeff \t\r\n" // what may come before anything else
 	errorField = []byte("error:")
 	errorEvent = []byte("event: error\ndata:")
 )
@@ -153,18 +154,15 @@ func (f *framer) take(b []byte) error {
 	return nil
 }
 
-// start looks at the beginning of the stream.
+// start looks at the beginning of the stream, and passes over white space and byte order marks.
 func (f *framer) start(b []byte) ([]byte, error) {
 	if len(f.line) > 0 {
 		b = append(f.line, b...)
 		f.line = nil
 	}
-	if len(b) < len(bom) && bytes.HasPrefix(bom, b) {
+	b = bytes.TrimLeft(b, blanks)
+	if bytes.HasPrefix(bom, b) { // nothing, or a part of a mark
 		f.line = bytes.Clone(b)
-		return nil, nil
-	}
-	b = bytes.TrimLeft(bytes.TrimPrefix(b, bom), " \t\r\n")
-	if len(b) == 0 {
 		return nil, nil
 	}
 	f.started = true

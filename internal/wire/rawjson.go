@@ -8,9 +8,8 @@ import (
 )
 
 // The functions of this file take apart JSON without modelling it. It must be valid, which is for encoding/json to
-// say; then all that is left to do is to find where values end. Values are the raw text of one value
-// without white space around it, or "" for one that is not there. As in encoding/json the last of several
-// members with one name counts.
+// say; then all that is left to do is to find where values end. A value is its raw text without white space around
+// it, or "" for one that is not there. As in encoding/json the last of several members with one name counts.
 
 const space = " \t\r\n"
 

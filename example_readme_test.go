@@ -1,0 +1,121 @@
+package holysheep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/holysheep-ai/holysheep-go"
+	"github.com/holysheep-ai/holysheep-go/holysheeptest"
+)
+
+// The code of README.md, compiled and run. CI compares it line by line.
+
+func Example() {
+	gateway, err := holysheeptest.NewServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer gateway.Close()
+	gateway.Reply(holysheeptest.Text("Within 30 days."))
+	ctx, client := context.Background(), gateway.Client(nil)
+
+	resp, err := client.Chat(ctx, &holysheep.ChatRequest{
+		Messages: []holysheep.Message{holysheep.User("How do I return order 48291?")},
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(resp.Text(), resp.Cost)
+	// Output: Within 30 days. $0.00000476
+}
+
+func ExampleFromEnv() {
+	client, err := holysheep.FromEnv(nil) // HOLYSHEEP_API_KEY
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = client.Close() }()
+}
+
+func ExampleClient_Stream() {
+	gateway, err := holysheeptest.NewServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer gateway.Close()
+	gateway.Reply(holysheeptest.Text("Within 30 days."))
+	ctx, client := context.Background(), gateway.Client(nil)
+	req := &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("How do I return order 48291?")}}
+
+	for ev, err := range client.Stream(ctx, req) {
+		if err != nil {
+			fmt.Println(err) // errors.Is(err, holysheep.ErrTruncated); the partial answer is inside
+			return
+		}
+		fmt.Print(ev.Text)
+		if r := ev.Response; r != nil {
+			fmt.Println(" –", r.Usage.CompletionTokens, "tokens,", r.Cost)
+		}
+	}
+	// Output: Within 30 days. – 4 tokens, $0.00000476
+}
+
+func ExamplePlan() {
+	client, err := holysheep.New("hs_your_key", nil)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	req := &holysheep.ChatRequest{
+		Model:     holysheep.GPT41,
+		Messages:  []holysheep.Message{holysheep.User("How do I return order 48291?")},
+		MaxTokens: new(500),
+	}
+	plan, err := holysheep.Plan(context.Background(), client, req)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(plan.Model, "costs at most", plan.Worst.USD)
+	// Output: gpt-4.1 costs at most $0.00405
+}
+
+func Example_errors() {
+	gateway, err := holysheeptest.NewServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer gateway.Close()
+	gateway.Reply(holysheeptest.Status(429).RetryAfter(time.Hour))
+	ctx, client := context.Background(), gateway.Client(nil)
+	req := &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("How do I return order 48291?")}}
+
+	_, err = client.Chat(ctx, req)
+	if errors.Is(err, holysheep.ErrRateLimited) {
+		if e, ok := errors.AsType[*holysheep.APIError](err); ok {
+			fmt.Println("come back in", e.RetryAfter)
+		}
+	}
+	// Output: come back in 1h0m0s
+}
+
+func TestWaitsAsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // a minute of waiting passes in no time
+		gw := holysheeptest.Start(t)
+		gw.Reply(holysheeptest.Status(429).RetryAfter(time.Minute), holysheeptest.Text("Within 30 days."))
+		resp, err := gw.Client(nil).Chat(t.Context(), ask("How do I return order 48291?"))
+		require.NoError(t, err)
+		require.Equal(t, gw.Billed(), resp.Cost.USD)
+	})
+}
