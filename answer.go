@@ -14,7 +14,7 @@ type answer struct {
 	id, model string
 	choices   []choice
 	only      [1]choice // room for the usual number of choices
-	extra     map[string]json.RawMessage
+	extra     map[string]string
 	usage     wire.Usage
 	reported  bool // a usage came
 	size      int  // bytes of content
@@ -29,14 +29,14 @@ type choice struct {
 	calls                    []pendingCall
 	finish                   string
 	logprobs                 []string
-	extra                    map[string]json.RawMessage
+	extra                    map[string]string
 }
 
 type pendingCall struct {
 	index    int // as the server counts
 	id, name string
 	args     pieces
-	extra    map[string]json.RawMessage
+	extra    map[string]string
 }
 
 // pieces joins strings; a single one is kept as it is. (A strings.Builder must not be copied, which the slices
@@ -92,13 +92,25 @@ func maxUsage(a, b wire.Usage) wire.Usage {
 	return a
 }
 
-func keep(extra *map[string]json.RawMessage, fields []wire.Field) {
+// keep collects fields as strings: one that comes with every chunk is overwritten without an allocation.
+func keep(extra *map[string]string, fields []wire.Field) {
 	for _, f := range fields {
 		if *extra == nil {
-			*extra = map[string]json.RawMessage{}
+			*extra = map[string]string{}
 		}
-		(*extra)[f.Key] = json.RawMessage(f.Raw)
+		(*extra)[f.Key] = f.Raw
 	}
+}
+
+func rawFields(extra map[string]string) map[string]json.RawMessage {
+	if extra == nil {
+		return nil
+	}
+	fields := make(map[string]json.RawMessage, len(extra))
+	for key, raw := range extra {
+		fields[key] = json.RawMessage(raw)
+	}
+	return fields
 }
 
 func (a *answer) choice(index int) *choice {
@@ -213,7 +225,7 @@ func (a *answer) finishedChoices() (n int, whole bool) {
 
 // response builds the public form of what came so far.
 func (a *answer) response() *ChatResponse {
-	r := &ChatResponse{ID: a.id, Model: a.model, Extra: a.extra, Raw: a.raw, Choices: make([]Choice, len(a.choices))}
+	r := &ChatResponse{ID: a.id, Model: a.model, Extra: rawFields(a.extra), Raw: a.raw, Choices: make([]Choice, len(a.choices))}
 	for i := range a.choices {
 		r.Choices[i] = a.choices[i].public()
 	}
@@ -223,7 +235,7 @@ func (a *answer) response() *ChatResponse {
 
 func (c *choice) public() Choice {
 	m := Message{
-		Role: c.role, Reasoning: c.reasoning.String(), Refusal: c.refusal.String(), Extra: c.extra, Content: c.parts,
+		Role: c.role, Reasoning: c.reasoning.String(), Refusal: c.refusal.String(), Extra: rawFields(c.extra), Content: c.parts,
 	}
 	if m.Role == "" {
 		m.Role = RoleAssistant
@@ -239,7 +251,7 @@ func (c *choice) public() Choice {
 			id = "call_" + strconv.Itoa(i)
 		}
 		m.ToolCalls = append(m.ToolCalls, ToolCall{
-			Index: i, ID: id, Name: call.name, Arguments: call.args.String(), Extra: call.extra,
+			Index: i, ID: id, Name: call.name, Arguments: call.args.String(), Extra: rawFields(call.extra),
 		})
 	}
 	return Choice{Index: c.index, Message: m, FinishReason: c.finish, Logprobs: joinLogprobs(c.logprobs)}

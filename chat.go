@@ -118,10 +118,10 @@ func ToolResult(callID, result string) Message {
 
 // Tool describes a function that the model may ask for.
 type Tool struct {
-	Name        string          `json:"name"`
-	Description string          `json:"description,omitempty"`
-	Parameters  json.RawMessage `json:"parameters,omitempty"` // a JSON Schema; nil for a function without arguments
-	Strict      bool            `json:"strict,omitempty"`
+	Name        string
+	Description string
+	Parameters  json.RawMessage // a JSON Schema; nil for a function without arguments
+	Strict      bool
 }
 
 // ToolCall is a function that the model asks for, or in a StreamEvent a piece of one.

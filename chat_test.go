@@ -119,6 +119,18 @@ func TestRequestJSON(t *testing.T) {
 	}
 }
 
+// Every character comes through, whatever it needs in JSON.
+func TestCharactersInRequests(t *testing.T) {
+	var all strings.Builder
+	for r := range rune(0x250) {
+		all.WriteRune(r)
+	}
+	text := all.String() + "\u2028\u2029\ufeff中文😀"
+	var body struct{ Messages []struct{ Content string } }
+	require.NoError(t, json.Unmarshal([]byte(sent(t, nil, ask(text), false)), &body))
+	require.Equal(t, text, body.Messages[0].Content)
+}
+
 func TestBadRequests(t *testing.T) {
 	gw := holysheeptest.Start(t)
 	c := gw.Client(nil)

@@ -6,249 +6,307 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
-// The JSON of a request. Pointers keep "zero" and "not set" apart.
-type wireRequest struct {
-	Model               string         `json:"model"`
-	Messages            []wireMessage  `json:"messages"`
-	Temperature         *float64       `json:"temperature,omitempty"`
-	TopP                *float64       `json:"top_p,omitempty"`
-	MaxTokens           *int           `json:"max_tokens,omitempty"`
-	MaxCompletionTokens *int           `json:"max_completion_tokens,omitempty"`
-	Stop                []string       `json:"stop,omitempty"`
-	Seed                *int64         `json:"seed,omitempty"`
-	N                   *int           `json:"n,omitempty"`
-	PresencePenalty     *float64       `json:"presence_penalty,omitempty"`
-	FrequencyPenalty    *float64       `json:"frequency_penalty,omitempty"`
-	Logprobs            bool           `json:"logprobs,omitempty"`
-	TopLogprobs         *int           `json:"top_logprobs,omitempty"`
-	ResponseFormat      *wireFormat    `json:"response_format,omitempty"`
-	Tools               []wireTool     `json:"tools,omitempty"`
-	ToolChoice          any            `json:"tool_choice,omitempty"`
-	ParallelTools       *bool          `json:"parallel_tool_calls,omitempty"`
-	ReasoningEffort     string         `json:"reasoning_effort,omitempty"`
-	User                string         `json:"user,omitempty"`
-	Stream              bool           `json:"stream,omitempty"`
-	StreamOptions       *streamOptions `json:"stream_options,omitempty"`
-}
-
-type streamOptions struct {
-	IncludeUsage bool `json:"include_usage"`
-}
-
-var includeUsage = &streamOptions{IncludeUsage: true}
-
-type wireMessage struct {
-	Role       string         `json:"role"`
-	Content    any            `json:"content"` // Text, a list of parts, or nil beside tool calls
-	Name       string         `json:"name,omitempty"`
-	ToolCalls  []wireToolCall `json:"tool_calls,omitempty"`
-	ToolCallID string         `json:"tool_call_id,omitempty"`
-	Refusal    string         `json:"refusal,omitempty"`
-}
-
-type wireTool struct {
-	Type     string `json:"type"`
-	Function Tool   `json:"function"`
-}
-
-type wireFunction struct {
-	Name      string `json:"name"`
-	Arguments string `json:"arguments"`
-}
-
-type wireToolCall struct {
-	ID       string       `json:"id,omitempty"`
-	Type     string       `json:"type"`
-	Function wireFunction `json:"function"`
-}
-
-type wireSchema struct {
-	Name   string          `json:"name"`
-	Schema json.RawMessage `json:"schema"`
-	Strict bool            `json:"strict,omitempty"`
-}
-
-type wireFormat struct {
-	Type       string      `json:"type"`
-	JSONSchema *wireSchema `json:"json_schema,omitempty"`
-}
-
-type wireText struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
-}
-
-type wireImagePart struct {
-	Type     string    `json:"type"`
-	ImageURL wireImage `json:"image_url"`
-}
-
-type wireImage struct {
-	URL    string `json:"url"`
-	Detail string `json:"detail,omitempty"`
-}
-
-// encode writes a resolved and valid request as JSON.
+// encode writes a resolved and valid request as JSON. It is written by hand because requests are encoded on every
+// call and encoding/json takes three times as long (3.3 µs against 1 for two short messages), and because fields
+// that came with a message can be written back where they were.
 func (r *ChatRequest) encode(info ModelInfo, stream, usage bool) ([]byte, error) {
-	w := wireRequest{
-		Model: r.Model, Messages: make([]wireMessage, len(r.Messages)),
-		Temperature: r.Temperature, TopP: r.TopP, MaxTokens: r.MaxTokens,
-		Stop: r.Stop, Seed: r.Seed, N: r.N, PresencePenalty: r.PresencePenalty, FrequencyPenalty: r.FrequencyPenalty,
-		Logprobs: r.Logprobs, TopLogprobs: r.TopLogprobs, ParallelTools: r.ParallelTools,
-		ReasoningEffort: r.ReasoningEffort, User: r.User, Stream: stream,
-	}
-	if info.MaxCompletionTokens {
-		w.MaxTokens, w.MaxCompletionTokens = nil, r.MaxTokens
-	}
-	if stream && usage {
-		w.StreamOptions = includeUsage
-	}
-	var extras bool
+	e := encoder{buf: make([]byte, 0, 256+r.textBytes())}
+	e.open('{')
+	e.text("model", r.Model)
+	e.key("messages")
+	e.open('[')
 	for i := range r.Messages {
-		w.Messages[i] = encodeMessage(&r.Messages[i])
-		extras = extras || hasExtra(&r.Messages[i])
+		e.item()
+		e.message(&r.Messages[i])
 	}
-	for _, t := range r.Tools {
-		w.Tools = append(w.Tools, wireTool{Type: "function", Function: t})
+	e.close(']')
+	e.float("temperature", r.Temperature)
+	e.float("top_p", r.TopP)
+	if info.MaxCompletionTokens {
+		number(&e, "max_completion_tokens", r.MaxTokens)
+	} else {
+		number(&e, "max_tokens", r.MaxTokens)
 	}
-	switch r.ToolChoice {
+	if len(r.Stop) > 0 {
+		e.key("stop")
+		e.open('[')
+		for _, s := range r.Stop {
+			e.item()
+			e.quote(s)
+		}
+		e.close(']')
+	}
+	number(&e, "seed", r.Seed)
+	number(&e, "n", r.N)
+	e.float("presence_penalty", r.PresencePenalty)
+	e.float("frequency_penalty", r.FrequencyPenalty)
+	if r.Logprobs {
+		e.bool("logprobs", true)
+	}
+	number(&e, "top_logprobs", r.TopLogprobs)
+	e.format(r.ResponseFormat)
+	e.tools(r.Tools, r.ToolChoice)
+	if r.ParallelTools != nil {
+		e.bool("parallel_tool_calls", *r.ParallelTools)
+	}
+	e.textIf("reasoning_effort", r.ReasoningEffort)
+	e.textIf("user", r.User)
+	if stream {
+		e.bool("stream", true)
+		if usage {
+			e.raw("stream_options", `{"include_usage":true}`)
+		}
+	}
+	// In the order of their names, so that equal requests are equal bytes.
+	for _, name := range sortedKeys(r.Extra) {
+		value, err := json.Marshal(r.Extra[name])
+		if err != nil {
+			return nil, &RequestError{"Extra[" + strconv.Quote(name) + "]", err.Error()}
+		}
+		e.raw(name, string(value))
+	}
+	e.close('}')
+	return e.buf, nil
+}
+
+func (r *ChatRequest) textBytes() int {
+	n := 0
+	for i := range r.Messages {
+		for _, p := range r.Messages[i].Content {
+			if t, ok := p.(Text); ok {
+				n += len(t) + 64
+			}
+		}
+	}
+	return n
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	if len(m) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(m))
+}
+
+// encoder appends JSON. A comma goes before everything that does not come first.
+type encoder struct{ buf []byte }
+
+func (e *encoder) open(bracket byte)  { e.buf = append(e.buf, bracket) }
+func (e *encoder) close(bracket byte) { e.buf = append(e.buf, bracket) }
+
+// item begins the next element of an array.
+func (e *encoder) item() {
+	if last := e.buf[len(e.buf)-1]; last != '[' && last != '{' {
+		e.buf = append(e.buf, ',')
+	}
+}
+
+// key begins the next member of an object.
+func (e *encoder) key(name string) {
+	e.item()
+	e.quote(name)
+	e.buf = append(e.buf, ':')
+}
+
+func (e *encoder) text(name, value string) {
+	e.key(name)
+	e.quote(value)
+}
+
+func (e *encoder) textIf(name, value string) {
+	if value != "" {
+		e.text(name, value)
+	}
+}
+
+func (e *encoder) bool(name string, value bool) {
+	e.key(name)
+	e.buf = strconv.AppendBool(e.buf, value)
+}
+
+func (e *encoder) float(name string, value *float64) {
+	if value != nil {
+		e.key(name)
+		e.buf = strconv.AppendFloat(e.buf, *value, 'g', -1, 64)
+	}
+}
+
+func number[T int | int64](e *encoder, name string, value *T) {
+	if value != nil {
+		e.key(name)
+		e.buf = strconv.AppendInt(e.buf, int64(*value), 10)
+	}
+}
+
+// raw writes a member that is JSON already.
+func (e *encoder) raw(name, value string) {
+	e.key(name)
+	e.buf = append(e.buf, value...)
+}
+
+func (e *encoder) extra(fields map[string]json.RawMessage) {
+	for _, name := range sortedKeys(fields) {
+		e.raw(name, string(fields[name]))
+	}
+}
+
+func (e *encoder) message(m *Message) {
+	e.open('{')
+	e.text("role", m.Role)
+	e.key("content")
+	e.content(m.Content)
+	e.textIf("name", m.Name)
+	if len(m.ToolCalls) > 0 {
+		e.key("tool_calls")
+		e.open('[')
+		for i := range m.ToolCalls {
+			e.item()
+			e.toolCall(&m.ToolCalls[i])
+		}
+		e.close(']')
+	}
+	e.textIf("tool_call_id", m.ToolCallID)
+	e.textIf("refusal", m.Refusal)
+	e.extra(m.Extra)
+	e.close('}')
+}
+
+func (e *encoder) content(parts []Part) {
+	if len(parts) == 0 {
+		e.buf = append(e.buf, "null"...)
+		return
+	}
+	if t, ok := parts[0].(Text); ok && len(parts) == 1 {
+		e.quote(string(t))
+		return
+	}
+	e.open('[')
+	for _, p := range parts {
+		e.item()
+		switch p := p.(type) {
+		case Text:
+			e.buf = append(e.buf, `{"type":"text","text":`...)
+			e.quote(string(p))
+			e.close('}')
+		case Image:
+			e.buf = append(e.buf, `{"type":"image_url","image_url":{"url":`...)
+			e.quote(p.address())
+			e.textIf("detail", p.Detail)
+			e.buf = append(e.buf, "}}"...)
+		case RawPart:
+			e.buf = append(e.buf, p...)
+		}
+	}
+	e.close(']')
+}
+
+// address is the image's URL, made of its bytes if it has none.
+func (i Image) address() string {
+	if i.URL != "" {
+		return i.URL
+	}
+	media := i.MediaType
+	if media == "" {
+		media = http.DetectContentType(i.Data)
+	}
+	return "data:" + media + ";base64," + base64.StdEncoding.EncodeToString(i.Data)
+}
+
+func (e *encoder) toolCall(c *ToolCall) {
+	e.open('{')
+	e.textIf("id", c.ID)
+	e.text("type", "function")
+	e.key("function")
+	e.open('{')
+	e.text("name", c.Name)
+	e.text("arguments", c.Arguments)
+	e.close('}')
+	e.extra(c.Extra)
+	e.close('}')
+}
+
+func (e *encoder) format(f *ResponseFormat) {
+	if f == nil {
+		return
+	}
+	e.key("response_format")
+	e.open('{')
+	e.text("type", f.Type)
+	if f.Type == "json_schema" {
+		e.key("json_schema")
+		e.open('{')
+		e.text("name", f.Name)
+		e.raw("schema", string(f.Schema))
+		if f.Strict {
+			e.bool("strict", true)
+		}
+		e.close('}')
+	}
+	e.close('}')
+}
+
+func (e *encoder) tools(tools []Tool, choice string) {
+	if len(tools) > 0 {
+		e.key("tools")
+		e.open('[')
+		for i := range tools {
+			e.item()
+			e.tool(&tools[i])
+		}
+		e.close(']')
+	}
+	switch choice {
 	case "":
 	case "auto", "none", "required":
-		w.ToolChoice = r.ToolChoice
+		e.text("tool_choice", choice)
 	default:
-		w.ToolChoice = wireTool{Type: "function", Function: Tool{Name: r.ToolChoice}}
+		e.key("tool_choice")
+		e.buf = append(e.buf, `{"type":"function","function":{"name":`...)
+		e.quote(choice)
+		e.buf = append(e.buf, "}}"...)
 	}
-	if f := r.ResponseFormat; f != nil {
-		w.ResponseFormat = &wireFormat{Type: f.Type}
-		if f.Type == "json_schema" {
-			w.ResponseFormat.JSONSchema = &wireSchema{f.Name, f.Schema, f.Strict}
-		}
-	}
-	body, err := json.Marshal(&w)
-	if err != nil {
-		return nil, &RequestError{"request", err.Error()}
-	}
-	if extras {
-		if body, err = r.spliceMessages(body, w.Messages); err != nil {
-			return nil, err
-		}
-	}
-	return splice(body, "Extra", r.Extra)
 }
 
-func encodeMessage(m *Message) wireMessage {
-	w := wireMessage{Role: m.Role, Name: m.Name, ToolCallID: m.ToolCallID, Refusal: m.Refusal}
-	switch {
-	case len(m.Content) == 1 && isText(m.Content[0]):
-		w.Content = m.Content[0]
-	case len(m.Content) > 0:
-		parts := make([]any, len(m.Content))
-		for i, p := range m.Content {
-			parts[i] = encodePart(p)
-		}
-		w.Content = parts
+func (e *encoder) tool(t *Tool) {
+	e.buf = append(e.buf, `{"type":"function","function":{`...)
+	e.text("name", t.Name)
+	e.textIf("description", t.Description)
+	if t.Parameters != nil {
+		e.raw("parameters", string(t.Parameters))
 	}
-	for _, c := range m.ToolCalls {
-		w.ToolCalls = append(w.ToolCalls, wireToolCall{c.ID, "function", wireFunction{c.Name, c.Arguments}})
+	if t.Strict {
+		e.bool("strict", true)
 	}
-	return w
+	e.buf = append(e.buf, "}}"...)
 }
 
-func isText(p Part) bool {
-	_, ok := p.(Text)
-	return ok
-}
-
-func encodePart(p Part) any {
-	switch p := p.(type) {
-	case Text:
-		return wireText{"text", string(p)}
-	case Image:
-		url := p.URL
-		if url == "" {
-			media := p.MediaType
-			if media == "" {
-				media = http.DetectContentType(p.Data)
-			}
-			url = "data:" + media + ";base64," + base64.StdEncoding.EncodeToString(p.Data)
+// quote writes a JSON string of valid UTF-8.
+func (e *encoder) quote(s string) {
+	const hex = "0123456789abcdef"
+	e.buf = append(e.buf, '"')
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if c >= ' ' && c != '"' && c != '\\' {
+			continue
 		}
-		return wireImagePart{"image_url", wireImage{url, p.Detail}}
-	case RawPart:
-		return json.RawMessage(p)
-	}
-	return nil // validate let no other kind through
-}
-
-func hasExtra(m *Message) bool {
-	return len(m.Extra) > 0 || slices.ContainsFunc(m.ToolCalls, func(c ToolCall) bool { return len(c.Extra) > 0 })
-}
-
-// spliceMessages puts the Extra fields of messages and tool calls back where they were received. It is the rare
-// way, so it may marshal the messages a second time.
-func (r *ChatRequest) spliceMessages(body []byte, messages []wireMessage) ([]byte, error) {
-	spliced := make([]json.RawMessage, len(messages))
-	for i, m := range messages {
-		calls := make([]json.RawMessage, len(m.ToolCalls))
-		for j, c := range m.ToolCalls {
-			raw, err := json.Marshal(c)
-			if err != nil {
-				return nil, &RequestError{"Messages", err.Error()}
-			}
-			if calls[j], err = splice(raw, "ToolCalls.Extra", r.Messages[i].ToolCalls[j].Extra); err != nil {
-				return nil, err
-			}
-		}
-		m.ToolCalls = nil
-		raw, err := json.Marshal(m)
-		if err != nil {
-			return nil, &RequestError{"Messages", err.Error()}
-		}
-		extra := maps.Clone(r.Messages[i].Extra)
-		if len(calls) > 0 {
-			joined, err := json.Marshal(calls)
-			if err != nil {
-				return nil, &RequestError{"Messages", err.Error()}
-			}
-			if extra == nil {
-				extra = map[string]json.RawMessage{}
-			}
-			extra["tool_calls"] = joined
-		}
-		if spliced[i], err = splice(raw, "Messages.Extra", extra); err != nil {
-			return nil, err
+		e.buf = append(e.buf, s[from:i]...)
+		from = i + 1
+		switch c {
+		case '"', '\\':
+			e.buf = append(e.buf, '\\', c)
+		case '\n':
+			e.buf = append(e.buf, '\\', 'n')
+		case '\t':
+			e.buf = append(e.buf, '\\', 't')
+		case '\r':
+			e.buf = append(e.buf, '\\', 'r')
+		default:
+			e.buf = append(e.buf, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 		}
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(body, &fields); err != nil {
-		return nil, &RequestError{"request", err.Error()}
-	}
-	joined, err := json.Marshal(spliced)
-	if err != nil {
-		return nil, &RequestError{"Messages", err.Error()}
-	}
-	fields["messages"] = joined
-	return json.Marshal(fields)
-}
-
-// splice adds fields to a JSON object, in the order of their names so that equal requests are equal bytes.
-func splice[T any](object []byte, where string, extra map[string]T) ([]byte, error) {
-	if len(extra) == 0 {
-		return object, nil
-	}
-	for _, key := range slices.Sorted(maps.Keys(extra)) {
-		name, err := json.Marshal(key)
-		if err != nil {
-			return nil, &RequestError{where, err.Error()}
-		}
-		value, err := json.Marshal(extra[key])
-		if err != nil {
-			return nil, &RequestError{where + "[" + string(name) + "]", err.Error()}
-		}
-		object = append(object[:len(object)-1], ',')
-		object = append(append(append(object, name...), ':'), value...)
-		object = append(object, '}')
-	}
-	return object, nil
+	e.buf = append(append(e.buf, s[from:]...), '"')
 }

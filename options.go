@@ -56,6 +56,8 @@ type Options struct {
 	// servers that never send one. Default: false, because gateways write [DONE] after a cut as well.
 	TrustDone bool
 
+	// The limits from here to StreamIdleTimeout pass up to an eighth late: they are looked at by ticks.
+
 	// ConnectTimeout limits dialing and, apart from it, the TLS handshake. Default: 10 s.
 	ConnectTimeout time.Duration
 

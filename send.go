@@ -51,12 +51,18 @@ type sending struct {
 	stop   func() bool // lets go of the caller's context; nil if it was never held
 	read   bool        // the body has been read to its end
 
+	// One timer looks after all phases: it ticks, and each tick without a change adds to the age of the silence.
+	// Setting it anew for each phase wakes the network poller each time, which showed in every profile.
 	timer *time.Timer
+	tick  time.Duration
 	phase atomic.Int32
-	fired atomic.Int32 // the phase whose limit passed, plus one
 	beats atomic.Int64 // odd while the caller holds an event; changes with each useful event
-	seen  int64        // beats at the last tick
-	quiet int          // ticks without a change
+	fired atomic.Int32 // the phase whose limit passed, plus one
+	last  struct {     // what the tick before saw; the timer's own
+		phase int32
+		beats int64
+		age   time.Duration
+	}
 
 	traced atomic.Bool // the transport tells of what follows
 	reused atomic.Bool // the connection was used before
@@ -67,23 +73,70 @@ type sending struct {
 const (
 	inHeaders   int32 = iota // waiting for the first byte of the answer
 	inBody                   // reading a plain answer
-	inErrorBody              // reading an error's body
-	inStream                 // reading events; the timer ticks
+	inStream                 // reading events
 	inTail                   // finish_reason is there, [DONE] is not
+	inErrorBody              // reading an error's body
 	ended
 )
 
 var errLimit = errors.New("holysheep: time limit passed")
 
-// How often a stream is looked at within StreamIdleTimeout: a coarse tick costs nothing per event.
+// How often a phase is looked at within its limit: a limit passes up to an eighth of it late.
 const ticks = 8
 
 // How long the usage and [DONE] may come after the finish_reason; the answer is complete without them.
 const tailTimeout = 5 * time.Second
 
+// limit is how long a phase may last without a change.
+func (s *sending) limit(phase int32) time.Duration {
+	o := s.call.client.opts
+	switch {
+	case phase == inHeaders && s.call.stream:
+		return o.StreamHeaderTimeout
+	case phase == inStream:
+		return o.StreamIdleTimeout
+	case phase == inTail:
+		return min(tailTimeout, o.StreamIdleTimeout)
+	case phase == inErrorBody:
+		return 0 // its timer is set to the whole of it
+	}
+	return o.AnswerTimeout
+}
+
+// startClock sets the timer.
+func (s *sending) startClock() {
+	s.tick = s.limit(inHeaders) / ticks
+	if s.call.stream {
+		s.tick = min(s.tick, s.limit(inStream)/ticks, s.limit(inTail)/2)
+	}
+	s.tick = max(s.tick, time.Millisecond)
+	s.timer = time.AfterFunc(s.tick, s.expire)
+}
+
+// expire is one tick of the timer.
+func (s *sending) expire() {
+	phase, beats := s.phase.Load(), s.beats.Load()
+	switch l := &s.last; {
+	case phase == ended:
+		return
+	case phase != l.phase, beats != l.beats, beats%2 == 1:
+		l.phase, l.beats, l.age = phase, beats, 0
+	default:
+		l.age += s.tick
+	}
+	if s.last.age >= s.limit(phase) {
+		s.fired.Store(phase + 1)
+		s.cancel(errLimit)
+		return
+	}
+	s.timer.Reset(s.tick)
+}
+
+// timedOut reports whether the limit of the phase passed.
+func (s *sending) timedOut(phase int32) bool { return s.fired.Load() == phase+1 }
+
 // roundTrip sends the request and waits for an answer that is no error.
 func (s *sending) roundTrip(ctx context.Context) error {
-	o := s.call.client.opts
 	sendCtx := ctx
 	if s.call.stream {
 		// A stream's connection is drained after the caller has its answer and perhaps has cancelled its context;
@@ -94,11 +147,7 @@ func (s *sending) roundTrip(ctx context.Context) error {
 	if s.call.stream && ctx.Done() != nil {
 		s.stop = context.AfterFunc(ctx, func() { s.cancel(context.Cause(ctx)) })
 	}
-	limit := o.AnswerTimeout
-	if s.call.stream {
-		limit = o.StreamHeaderTimeout
-	}
-	s.timer = time.AfterFunc(limit, s.expire)
+	s.startClock()
 
 	var err error
 	s.resp, err = s.call.client.send.RoundTrip(s.request(sendCtx)) //nolint:bodyclose // closed by abandon or drain
@@ -178,37 +227,6 @@ func requestID(h http.Header) string {
 	return ""
 }
 
-// expire is the timer's: one limit at a time, or in a stream a tick.
-func (s *sending) expire() {
-	phase := s.phase.Load()
-	switch phase {
-	case ended:
-		return
-	case inStream:
-		now := s.beats.Load()
-		switch {
-		case now != s.seen, now%2 == 1:
-			s.seen, s.quiet = now, 0
-		default:
-			s.quiet++
-		}
-		if s.quiet < ticks {
-			s.timer.Reset(s.call.client.opts.StreamIdleTimeout / ticks)
-			return
-		}
-	}
-	s.fired.Store(phase + 1)
-	s.cancel(errLimit)
-}
-
-// timedOut reports whether the limit of the phase passed.
-func (s *sending) timedOut(phase int32) bool { return s.fired.Load() == phase+1 }
-
-func (s *sending) enterPhase(phase int32, limit time.Duration) {
-	s.phase.Store(phase)
-	s.timer.Reset(limit)
-}
-
 // abandon ends an attempt whose answer is not wanted any more: its connection is given up.
 func (s *sending) abandon() {
 	if s.cancel == nil {
@@ -268,7 +286,7 @@ func (s *sending) drain() {
 // readAll reads a plain answer's body.
 func (s *sending) readAll(ctx context.Context) ([]byte, error) {
 	o := s.call.client.opts
-	s.enterPhase(inBody, o.AnswerTimeout)
+	s.phase.Store(inBody)
 	if s.resp.ContentLength > int64(o.MaxAnswerBytes) {
 		return nil, s.tooLarge("the body", o.MaxAnswerBytes)
 	}
@@ -323,7 +341,8 @@ func readBounded(r io.Reader, length int64, limit int) ([]byte, error) {
 // refused makes the error of an answer that is not a 2xx.
 func (s *sending) refused(ctx context.Context) error {
 	o := s.call.client.opts
-	s.enterPhase(inErrorBody, o.ErrorBodyTimeout)
+	s.phase.Store(inErrorBody)
+	s.timer.Reset(o.ErrorBodyTimeout)
 	body, _ := io.ReadAll(io.LimitReader(s.resp.Body, int64(o.MaxErrorBytes))) // what came is what we have
 	if err := ctx.Err(); err != nil {
 		s.at.Billing = billingOf(s.resp.StatusCode, wire.ErrorBody{})
@@ -424,7 +443,7 @@ func (s *sending) failed(ctx context.Context, err error) error {
 		e.Err = causeOf(ctx)
 	case s.timedOut(inHeaders):
 		e.kind = ErrTimeout
-		e.Err = fmt.Errorf("no answer within %v", s.limit())
+		e.Err = fmt.Errorf("no answer within %v", s.limit(inHeaders))
 		e.retry = !sent
 	case e.Phase == PhaseConnect:
 		e.kind = ErrConnect
@@ -437,13 +456,6 @@ func (s *sending) failed(ctx context.Context, err error) error {
 		e.stale = !sent && s.reused.Load()
 	}
 	return e
-}
-
-func (s *sending) limit() time.Duration {
-	if s.call.stream {
-		return s.call.client.opts.StreamHeaderTimeout
-	}
-	return s.call.client.opts.AnswerTimeout
 }
 
 // causeOf is why a context ended: its error, and the caller's cause if it gave one.

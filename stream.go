@@ -3,7 +3,6 @@ package holysheep
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -193,7 +192,6 @@ func (k *chat) readForm(ctx context.Context, s *sending) error {
 		return err
 	}
 	if looksLikeEvents(body) {
-		s.enterPhase(inStream, k.client.opts.StreamIdleTimeout/ticks)
 		return k.readEvents(ctx, s, bytes.NewReader(body))
 	}
 	return k.readPlain(s, body)
@@ -245,9 +243,9 @@ func (k *chat) isError() bool {
 // readEvents reads a stream.
 func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error {
 	o := k.client.opts
-	s.enterPhase(inStream, o.StreamIdleTimeout/ticks)
-	done := false
-	for ev, err := range sse.Read(body, o.MaxEventBytes) {
+	s.phase.Store(inStream)
+	done, in := false, &endWatch{Reader: body}
+	for ev, err := range sse.Read(in, o.MaxEventBytes) {
 		if err != nil && err != sse.ErrIncomplete { //nolint:errorlint // returned bare
 			return k.broken(ctx, s, body, err)
 		}
@@ -269,10 +267,10 @@ func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error
 			return s.tooLarge("the answer", o.MaxAnswerBytes)
 		}
 		if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() && s.phase.Load() == inStream {
-			s.enterPhase(inTail, min(tailTimeout, o.StreamIdleTimeout))
+			s.phase.Store(inTail)
 		}
 	}
-	s.read = !done
+	s.read = !done || in.ended
 	if _, whole := k.answer.finishedChoices(); whole || done && o.TrustDone && k.answer.any() {
 		return nil
 	}
@@ -337,6 +335,19 @@ type joined struct {
 	io.Closer
 }
 
+// endWatch notes the end of a body. The one of a stream often comes with its last bytes, and there is nothing to be
+// drained then.
+type endWatch struct {
+	io.Reader
+	ended bool
+}
+
+func (w *endWatch) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.ended = w.ended || err == io.EOF
+	return n, err
+}
+
 // take adds the piece to the answer and shows it to the caller. It reports whether to go on.
 func (k *chat) take(s *sending) bool {
 	size, calls := k.answer.size, 0
@@ -384,12 +395,9 @@ func toolPieces(pieces []wire.ToolCall) []ToolCall {
 	calls := make([]ToolCall, len(pieces))
 	for i, p := range pieces {
 		calls[i] = ToolCall{Index: p.Index, ID: p.ID, Name: p.Name, Arguments: p.Arguments}
-		for _, f := range p.Extra {
-			if calls[i].Extra == nil {
-				calls[i].Extra = map[string]json.RawMessage{}
-			}
-			calls[i].Extra[f.Key] = json.RawMessage(f.Raw)
-		}
+		var extra map[string]string
+		keep(&extra, p.Extra)
+		calls[i].Extra = rawFields(extra)
 	}
 	return calls
 }

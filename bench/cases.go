@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"slices"
 	"strconv"
 	"sync"
@@ -112,6 +113,13 @@ func runCase(name, job, url string, scale float64) (result, error) {
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	if file := os.Getenv("BENCH_PROFILE"); file != "" {
+		stop, err := profile(file)
+		if err != nil {
+			return result{}, err
+		}
+		defer stop()
+	}
 	cpu, start := cpuTime(), time.Now()
 	if err := c.run(chat, stream, n); err != nil {
 		return result{}, err
@@ -126,7 +134,23 @@ func runCase(name, job, url string, scale float64) (result, error) {
 	units := float64(n * c.units)
 	return result{
 		CPU: float64(cpu) / units, Allocs: float64(after.Mallocs-before.Mallocs) / units,
-		Rate: units / wall.Seconds(), Conns: opened - conns - 1, // the question itself takes one
+		Bytes: float64(after.TotalAlloc-before.TotalAlloc) / units,
+		Rate:  units / wall.Seconds(), Conns: opened - conns - 1, // the question itself takes one
+	}, nil
+}
+
+// profile writes the CPU profile of what is measured.
+func profile(name string) (stop func(), err error) {
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close()
 	}, nil
 }
 

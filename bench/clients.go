@@ -52,19 +52,28 @@ func makeRaw(baseURL string) (chat, stream call, err error) {
 		Stream        bool      `json:"stream,omitempty"`
 		StreamOptions any       `json:"stream_options,omitempty"`
 	}
+	type usage struct {
+		PromptTokens     int `json:"prompt_tokens"`
+		CompletionTokens int `json:"completion_tokens"`
+	}
 	type answer struct {
 		ID      string `json:"id"`
 		Model   string `json:"model"`
 		Choices []struct {
-			Index        int     `json:"index"`
 			Message      message `json:"message"`
+			FinishReason string  `json:"finish_reason"`
+		} `json:"choices"`
+		Usage usage `json:"usage"`
+	}
+	type chunk struct {
+		ID      string `json:"id"`
+		Model   string `json:"model"`
+		Choices []struct {
+			Index        int     `json:"index"`
 			Delta        message `json:"delta"`
 			FinishReason string  `json:"finish_reason"`
 		} `json:"choices"`
-		Usage struct {
-			PromptTokens     int `json:"prompt_tokens"`
-			CompletionTokens int `json:"completion_tokens"`
-		} `json:"usage"`
+		Usage *usage `json:"usage"`
 	}
 	hc := &http.Client{Transport: &http.Transport{MaxIdleConns: 512, MaxIdleConnsPerHost: 256}}
 	send := func(ctx context.Context, stream bool) (*http.Response, error) {
@@ -115,28 +124,21 @@ func makeRaw(baseURL string) (chat, stream call, err error) {
 		}
 		defer func() { _ = resp.Body.Close() }()
 		n := 0
-		in := bufio.NewReader(resp.Body)
-		for {
-			line, err := in.ReadBytes('\n')
-			if err != nil {
-				return n, err
-			}
-			data, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte("data: "))
-			if !ok {
+		lines := bufio.NewScanner(resp.Body)
+		for lines.Scan() {
+			data, ok := bytes.CutPrefix(lines.Bytes(), []byte("data: "))
+			if !ok || string(data) == "[DONE]" {
 				continue
 			}
-			if string(data) == "[DONE]" {
-				_, err = io.Copy(io.Discard, in)
+			var c chunk
+			if err := json.Unmarshal(data, &c); err != nil {
 				return n, err
 			}
-			var a answer
-			if err := json.Unmarshal(data, &a); err != nil {
-				return n, err
-			}
-			for _, c := range a.Choices {
+			for _, c := range c.Choices {
 				n += len(c.Delta.Content)
 			}
 		}
+		return n, lines.Err()
 	}
 	return chat, stream, nil
 }

@@ -49,6 +49,7 @@ func main() {
 type result struct {
 	CPU    float64 // ns of the client's process
 	Allocs float64
+	Bytes  float64 // allocated
 	Rate   float64 // units a second, by the clock
 	Conns  int     // connections opened after the warm-up
 	Limits []limit
