@@ -37,13 +37,11 @@ func Example() {
 	// Output: Within 30 days. $0.00000476
 }
 
-func ExampleFromEnv() {
+func TestFromEnvAsInReadme(t *testing.T) {
+	t.Setenv("HOLYSHEEP_API_KEY", "hs_0123456789")
 	client, err := holysheep.FromEnv(nil) // HOLYSHEEP_API_KEY
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	defer func() { _ = client.Close() }()
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
 }
 
 func ExampleClient_Stream() {

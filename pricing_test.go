@@ -181,8 +181,13 @@ func TestWith(t *testing.T) {
 	require.True(t, ok)
 
 	for _, bad := range []holysheep.Price{
-		{Input: -1}, {Output: holysheep.Dollars(1001)}, {LongAbove: 5}, {Long: &holysheep.Price{}}, {LongAbove: -1, Long: &holysheep.Price{}},
-		{LongAbove: 1, Long: &holysheep.Price{LongAbove: 1, Long: &holysheep.Price{}}}, {LongAbove: 1, Long: &holysheep.Price{Input: -1}},
+		{Input: -1},
+		{Output: holysheep.Dollars(1001)},
+		{LongAbove: 5},
+		{Long: &holysheep.Price{}},
+		{LongAbove: -1, Long: &holysheep.Price{}},
+		{LongAbove: 1, Long: &holysheep.Price{LongAbove: 1, Long: &holysheep.Price{}}},
+		{LongAbove: 1, Long: &holysheep.Price{Input: -1}},
 	} {
 		_, err = holysheep.ListPrices().With("gpt-4.1", bad)
 		require.ErrorIs(t, err, holysheep.ErrBadPrice)

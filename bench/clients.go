@@ -11,10 +11,11 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/holysheep-ai/holysheep-go"
 	"github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
 	goopenai "github.com/sashabaranov/go-openai"
+
+	"github.com/holysheep-ai/holysheep-go"
 )
 
 const (

@@ -13,6 +13,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -201,7 +202,7 @@ func compareBinaries(rounds int) error {
 // limits measures what has an absolute bound, for this client alone.
 func limits(self, url string, scale float64) error {
 	fmt.Print("\n**limits** (this client, by the real clock)\n\n| what | ms |\n|---|---|\n")
-	for _, job := range []string{"cancel"} {
+	for _, job := range slices.Sorted(maps.Keys(limitJobs)) {
 		r, err := measure(self, url, "holysheep", job, scale)
 		if err != nil {
 			return err

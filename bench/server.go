@@ -97,6 +97,25 @@ func runServer() error {
 		_, _ = io.Copy(io.Discard, r.Body)
 		http.Error(w, `{"error":{"message":"busy","type":"rate_limit_error"}}`, http.StatusTooManyRequests)
 	})
+	mux.HandleFunc("/linger/v1/chat/completions", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, bursts)
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(50 * time.Millisecond)
+	})
+	mux.HandleFunc("/late/v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusInternalServerError)
+		for range 40 {
+			_, _ = io.WriteString(w, "x")
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(100 * time.Millisecond)
+		}
+	})
+	mux.HandleFunc("/hour/v1/chat/completions", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "3600")
+		w.WriteHeader(http.StatusTooManyRequests)
+	})
 	mux.HandleFunc("/conns", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, conns.Load()) })
 
 	var lc net.ListenConfig
