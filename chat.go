@@ -1,6 +1,7 @@
 package holysheep
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -95,8 +96,10 @@ type Image struct {
 // RawPart is a content part of a kind that has no type here, as its JSON. It is sent back as it came.
 type RawPart json.RawMessage
 
-func (Text) part()    {}
-func (Image) part()   {}
+func (Text) part() {}
+
+func (Image) part() {}
+
 func (RawPart) part() {}
 
 // System makes a system message.
@@ -195,4 +198,23 @@ func (r *ChatResponse) first() Choice {
 		return Choice{}
 	}
 	return r.Choices[0]
+}
+
+// Chat answers req. The error is a *RequestError when nothing could be sent, an *APIError for what the gateway
+// said, and a *TransportError for what went wrong between; with Options.CollectStreams a *StreamError around one
+// of them when a part of the answer had come.
+func (c *Client) Chat(ctx context.Context, req *ChatRequest) (*ChatResponse, error) {
+	if err := c.enter(); err != nil {
+		return nil, err
+	}
+	defer c.running.Done()
+	k, err := c.newChat(req, c.opts.CollectStreams)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { k.rest.drain() }()
+	if err := k.run(ctx); err != nil {
+		return nil, k.withPartial(err)
+	}
+	return k.rec.Response, nil
 }

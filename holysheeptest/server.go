@@ -2,14 +2,11 @@ package holysheeptest
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -55,40 +52,6 @@ type Chaos struct {
 	RateLimited float64 // share answered 429
 	Unavailable float64 // share answered 503
 	Cut         float64 // share whose answer is cut in the middle
-}
-
-// Request is what the server received.
-type Request struct {
-	Time   time.Time
-	Method string
-	Path   string
-	Header http.Header
-	Body   []byte
-
-	// Read from the body of a chat.
-	Model    string
-	Stream   bool
-	Messages []Message
-
-	// Billed is what the answer costs. A gateway of this kind bills an answer in full, also when the client leaves
-	// in the middle of it.
-	Billed holysheep.USD
-
-	includeUsage bool
-	max          int
-}
-
-// Message is one of a request's messages, with the texts of its parts joined.
-type Message struct{ Role, Text string }
-
-// Question is the text of the last user message.
-func (r *Request) Question() string {
-	for _, m := range slices.Backward(r.Messages) {
-		if m.Role == "user" {
-			return m.Text
-		}
-	}
-	return ""
 }
 
 // Start runs a server over in-memory pipes, which work inside testing/synctest. It is closed with the test, which
@@ -253,54 +216,6 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	x.answer()
 }
 
-// parse reads the body of a chat and says what is wrong with it.
-func (r *Request) parse() string {
-	if r.Method == http.MethodGet {
-		return ""
-	}
-	var body struct {
-		Model         string
-		Stream        bool
-		StreamOptions struct {
-			IncludeUsage bool `json:"include_usage"`
-		} `json:"stream_options"`
-		MaxTokens           int `json:"max_tokens"`
-		MaxCompletionTokens int `json:"max_completion_tokens"`
-		Messages            []struct {
-			Role    string
-			Content json.RawMessage
-		}
-	}
-	if err := json.Unmarshal(r.Body, &body); err != nil {
-		return "the body is no JSON: " + err.Error()
-	}
-	r.Model, r.Stream, r.includeUsage = body.Model, body.Stream, body.StreamOptions.IncludeUsage
-	r.max = max(body.MaxTokens, body.MaxCompletionTokens)
-	for _, m := range body.Messages {
-		r.Messages = append(r.Messages, Message{m.Role, contentText(m.Content)})
-	}
-	if len(r.Messages) == 0 {
-		return "messages is empty"
-	}
-	return ""
-}
-
-func contentText(raw json.RawMessage) string {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return text
-	}
-	var parts []struct{ Text string }
-	if json.Unmarshal(raw, &parts) != nil {
-		return ""
-	}
-	var texts []string
-	for _, p := range parts {
-		texts = append(texts, p.Text)
-	}
-	return strings.Join(texts, " ")
-}
-
 // next records the request and picks its reply.
 func (s *Server) next(r *Request) *Reply {
 	s.mu.Lock()
@@ -364,49 +279,3 @@ func defaultAnswer(r *Request) string {
 	return fmt.Sprintf("You asked %s: %q This is the mock gateway, so the words are made up, "+
 		"but tokens, cost and retries are counted as with a real one.", r.Model, string(q))
 }
-
-// pipeListener hands both ends of in-memory connections to a server and its clients.
-type pipeListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-	once  sync.Once
-}
-
-func newPipeListener() *pipeListener {
-	return &pipeListener{conns: make(chan net.Conn), done: make(chan struct{})}
-}
-
-var errPipeClosed = errors.New("holysheeptest: server closed")
-
-func (l *pipeListener) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	client, server := net.Pipe()
-	select {
-	case l.conns <- server:
-		return client, nil
-	case <-l.done:
-		return nil, &net.OpError{Op: "dial", Net: "pipe", Err: errPipeClosed}
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-func (l *pipeListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipeListener) Close() error {
-	l.once.Do(func() { close(l.done) })
-	return nil
-}
-
-func (l *pipeListener) Addr() net.Addr { return pipeAddr{} }
-
-type pipeAddr struct{}
-
-func (pipeAddr) Network() string { return "pipe" }
-func (pipeAddr) String() string  { return "pipe" }

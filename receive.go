@@ -1,0 +1,336 @@
+package holysheep
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/holysheep-ai/holysheep-go/internal/sse"
+	"github.com/holysheep-ai/holysheep-go/internal/wire"
+)
+
+// chat is a call to /chat/completions.
+type chat struct {
+	call
+	req    *ChatRequest
+	info   ModelInfo
+	yield  func(StreamEvent, error) bool // nil when nobody reads along
+	answer answer
+	from   int // the attempt that answer comes from
+	piece  wire.Answer
+}
+
+func (c *Client) newChat(req *ChatRequest, stream bool) (*chat, error) {
+	r, info, err := c.resolve(req)
+	if err != nil {
+		return nil, err
+	}
+	k := &chat{req: r, info: info}
+	k.call = call{
+		client: c, method: http.MethodPost, url: c.chatURL, header: r.Headers, stream: stream,
+		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
+		worst: c.worstCase(r, info), op: k,
+	}
+	if k.body, err = r.encode(info, stream, !c.noStreamOptions.Load()); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+func (k *chat) texts() []string {
+	var texts []string
+	for i := range k.req.Messages {
+		for _, p := range k.req.Messages[i].Content {
+			if t, ok := p.(Text); ok {
+				texts = append(texts, string(t))
+			}
+		}
+	}
+	return texts
+}
+
+// withPartial hangs what came of an answer on the error that ended it.
+func (k *chat) withPartial(err error) error {
+	if k.rec.Response == nil {
+		return err
+	}
+	return &StreamError{Partial: k.rec.Response, Err: err}
+}
+
+func (k *chat) response() *ChatResponse {
+	if k.from == 0 || k.from != len(k.rec.Attempts) || !k.answer.any() && len(k.answer.choices) == 0 {
+		return nil
+	}
+	return k.answer.response()
+}
+
+// adapt leaves stream_options out when the gateway does not know them, now and from now on.
+func (k *chat) adapt(e *APIError) bool {
+	if !k.stream || k.client.noStreamOptions.Load() || e.StatusCode != 400 && e.StatusCode != 422 {
+		return false
+	}
+	if said := e.Param + " " + e.Message; !strings.Contains(said, "stream_options") && !strings.Contains(said, "include_usage") {
+		return false
+	}
+	body, err := k.req.encode(k.info, true, false)
+	if err != nil {
+		return false
+	}
+	k.client.noStreamOptions.Store(true)
+	k.body = body
+	return true
+}
+
+// read reads a 2xx, whichever of the two forms it has: gateways answer plain requests with streams, and the
+// reverse.
+func (k *chat) read(ctx context.Context, s *sending) error {
+	k.answer, k.from = answer{}, s.at.Number
+	err := k.readForm(ctx, s)
+	k.bookUsage(s.at, err == nil)
+	return err
+}
+
+func (k *chat) readForm(ctx context.Context, s *sending) error {
+	media, _, _ := strings.Cut(s.resp.Header.Get("Content-Type"), ";")
+	media = strings.TrimSpace(media)
+	if strings.EqualFold(media, "text/event-stream") || k.stream && !strings.EqualFold(media, "application/json") {
+		return k.readEvents(ctx, s, s.resp.Body)
+	}
+	body, err := s.readAll(ctx)
+	if err != nil {
+		return err
+	}
+	if looksLikeEvents(body) {
+		return k.readEvents(ctx, s, bytes.NewReader(body))
+	}
+	return k.readPlain(s, body)
+}
+
+func looksLikeEvents(body []byte) bool {
+	body = bytes.TrimLeft(body, "\ufeff \t\r\n")
+	return bytes.HasPrefix(body, []byte("data:")) || bytes.HasPrefix(body, []byte("event:")) || bytes.HasPrefix(body, []byte(":"))
+}
+
+// readPlain reads a whole answer.
+func (k *chat) readPlain(s *sending, body []byte) error {
+	text := string(body) // the answer's strings share it
+	if err := wire.Decode(text, &k.piece); err != nil {
+		if said := wire.ParseError(body); said.Object {
+			return s.apiError(body)
+		}
+		return s.malformed(body)
+	}
+	if k.isError() {
+		return s.apiError(body)
+	}
+	if len(k.piece.Choices) == 0 {
+		if !k.piece.HasChoices && wire.ParseError(body).Object {
+			return s.apiError(body)
+		}
+		return s.badAnswer(ErrEmpty, "no choices")
+	}
+	k.answer.raw = body
+	if !k.take(s) {
+		return errStopped
+	}
+	return nil
+}
+
+// isError reports whether the piece says that something went wrong.
+func (k *chat) isError() bool {
+	if k.piece.Error != "" {
+		return true
+	}
+	for i := range k.piece.Choices {
+		if k.piece.Choices[i].FinishReason == "error" {
+			return true
+		}
+	}
+	return false
+}
+
+// readEvents reads a stream.
+func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error {
+	o := k.client.opts
+	s.phase.Store(inStream)
+	done, in := false, &endWatch{Reader: body}
+	for ev, err := range sse.Read(in, o.MaxEventBytes) {
+		if err != nil && err != sse.ErrIncomplete { //nolint:errorlint // returned bare
+			return k.broken(ctx, s, body, err)
+		}
+		data := strings.TrimSpace(ev.Data)
+		if data == "[DONE]" {
+			done = true
+			break
+		}
+		if data == "" {
+			continue
+		}
+		if fault := k.readEvent(s, ev.Type, data); fault != nil {
+			if err != nil && errors.Is(fault, ErrMalformed) {
+				break // half an event: the stream was cut in it
+			}
+			return fault
+		}
+		if k.answer.size > o.MaxAnswerBytes {
+			return s.tooLarge("the answer", o.MaxAnswerBytes)
+		}
+		if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() && s.phase.Load() == inStream {
+			s.phase.Store(inTail)
+		}
+	}
+	s.read = !done || in.ended
+	if _, whole := k.answer.finishedChoices(); whole || done && o.TrustDone && k.answer.any() {
+		return nil
+	}
+	if !k.answer.any() {
+		return s.badAnswer(ErrEmpty, "the stream ended without an answer")
+	}
+	return &TransportError{
+		Phase: PhaseBody, Err: errors.New("the stream ended without a finish_reason"), kind: ErrTruncated, retry: true,
+	}
+}
+
+func (k *chat) wanted() int {
+	if k.req.N != nil {
+		return *k.req.N
+	}
+	return 1
+}
+
+func (k *chat) readEvent(s *sending, kind, data string) error {
+	err := wire.Decode(data, &k.piece)
+	switch {
+	case kind == "error", err == nil && k.isError():
+		return s.apiError([]byte(data))
+	case err != nil:
+		if wire.ParseError([]byte(data)).Object {
+			return s.apiError([]byte(data))
+		}
+		return s.badAnswer(ErrMalformed, "an event is no JSON of a chat: "+wire.Excerpt([]byte(data), 1024))
+	case !k.piece.HasChoices && !k.piece.HasUsage && wire.ParseError([]byte(data)).Object:
+		return s.apiError([]byte(data))
+	}
+	if !k.take(s) {
+		return errStopped
+	}
+	return nil
+}
+
+// broken decides what a stream comes to that did not end by itself.
+func (k *chat) broken(ctx context.Context, s *sending, body io.Reader, err error) error {
+	if other, ok := errors.AsType[*sse.NotEventsError](err); ok {
+		s.resp.Body = &joined{io.MultiReader(bytes.NewReader(other.Prefix), body), s.resp.Body}
+		s.resp.ContentLength = -1
+		plain, err := s.readAll(ctx)
+		if err != nil {
+			return err
+		}
+		return k.readPlain(s, plain)
+	}
+	if errors.Is(err, sse.ErrTooLarge) {
+		return s.tooLarge("an event", k.client.opts.MaxEventBytes)
+	}
+	// A finish_reason says complete, whatever becomes of the connection after it.
+	if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() {
+		s.read = true
+		return nil
+	}
+	return s.torn(ctx, err)
+}
+
+type joined struct {
+	io.Reader
+	io.Closer
+}
+
+// endWatch notes the end of a body. The one of a stream often comes with its last bytes, and there is nothing to be
+// drained then.
+type endWatch struct {
+	io.Reader
+	ended bool
+}
+
+func (w *endWatch) Read(p []byte) (int, error) {
+	n, err := w.Reader.Read(p)
+	w.ended = w.ended || err == io.EOF
+	return n, err
+}
+
+// take adds the piece to the answer and shows it to the caller. It reports whether to go on.
+func (k *chat) take(s *sending) bool {
+	size, calls := k.answer.size, 0
+	k.answer.add(&k.piece)
+	useful := k.piece.HasUsage || k.answer.size > size
+	for i := range k.piece.Choices {
+		p := &k.piece.Choices[i]
+		calls += len(p.ToolCalls)
+		useful = useful || p.FinishReason != "" || p.Role != "" || len(p.ToolCalls) > 0
+	}
+	if useful {
+		s.beats.Add(2)
+	}
+	if k.rec.FirstToken == 0 && (k.answer.size > size || calls > 0) {
+		k.rec.FirstToken = time.Since(k.rec.Start)
+	}
+	if k.yield == nil {
+		return true
+	}
+	for i := range k.piece.Choices {
+		p := &k.piece.Choices[i]
+		ev := StreamEvent{Choice: p.Index, Text: p.Text, Reasoning: p.Reasoning, Refusal: p.Refusal}
+		if len(p.ToolCalls) > 0 {
+			ev.ToolCalls = toolPieces(p.ToolCalls)
+		}
+		if ev.Text == "" && ev.Reasoning == "" && ev.Refusal == "" && ev.ToolCalls == nil {
+			continue
+		}
+		k.shown = true
+		if !k.show(s, ev) {
+			return false
+		}
+	}
+	return true
+}
+
+// show hands an event to the caller. The time that takes does not count as silence.
+func (k *chat) show(s *sending, ev StreamEvent) bool {
+	s.beats.Add(1)
+	defer s.beats.Add(1)
+	return k.yield(ev, nil)
+}
+
+func toolPieces(pieces []wire.ToolCall) []ToolCall {
+	calls := make([]ToolCall, len(pieces))
+	for i, p := range pieces {
+		calls[i] = ToolCall{Index: p.Index, ID: p.ID, Name: p.Name, Arguments: p.Arguments}
+		var extra map[string]string
+		keep(&extra, p.Extra)
+		calls[i].Extra = rawFields(extra)
+	}
+	return calls
+}
+
+// bookUsage writes what the attempt used into its record: as reported where that can be true, else as counted
+// here.
+func (k *chat) bookUsage(at *Attempt, complete bool) {
+	a := &k.answer
+	at.Usage = usageFrom(a.usage)
+	if a.reported && complete && (at.Usage.Total() > 0 || !a.any()) {
+		return
+	}
+	at.Cost.Basis = Estimated
+	if !a.any() && !complete {
+		return
+	}
+	if at.Usage.PromptTokens == 0 {
+		at.Usage.PromptTokens = k.worst.prompt
+	}
+	if at.Usage.CompletionTokens == 0 {
+		at.Usage.CompletionTokens = a.completionTokens()
+	}
+}
