@@ -132,3 +132,49 @@ func (l pipeListener) Accept() (net.Conn, error) {
 
 func (pipeListener) Close() error   { return nil }
 func (pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+// 64 callers over TLS: the pool of the client keeps a connection for each, and opens none after the warm-up.
+func TestPoolOverTLS(t *testing.T) {
+	var opened atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, guardAnswer)
+	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			opened.Add(1)
+		}
+	}
+	server.StartTLS()
+	defer server.Close()
+	c, err := New("hs_0123456789", &Options{BaseURL: server.URL, MaxAttempts: 1})
+	require.NoError(t, err)
+	roots := x509.NewCertPool()
+	roots.AddCert(server.Certificate())
+	c.own.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+
+	const callers = 64
+	run := func(calls int) {
+		var wg sync.WaitGroup
+		for range callers {
+			wg.Go(func() {
+				for range calls {
+					if _, err := c.Chat(t.Context(), guardRequest()); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	}
+	// net/http dials for each caller that finds no idle connection, also when one becomes idle meanwhile: the busier
+	// the machine, the more the warm-up opens.
+	run(10)
+	warm := opened.Load()
+	t.Logf("%d connections for %d callers after the warm-up", warm, callers)
+	run(20)
+	require.Equal(t, max(warm, callers), max(opened.Load(), callers), "none is opened after it")
+	require.NoError(t, c.Close())
+}
