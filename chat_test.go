@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -387,6 +388,25 @@ func TestPlainRequestAnsweredAsStream(t *testing.T) {
 			require.Equal(t, "Within 30 days — \"at most\".\n中文", resp.Text())
 			require.Equal(t, "stop", resp.FinishReason())
 		}
+	})
+}
+
+// Calls that learn at the same time that a gateway refuses stream_options all go through.
+func TestGatewayWithoutStreamOptionsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := pipeGateway(t, &holysheep.Options{MaxAttempts: 1}, func(conn net.Conn, r *http.Request) bool {
+			body, _ := io.ReadAll(r.Body)
+			time.Sleep(time.Second) // so that all of them have been sent
+			if strings.Contains(string(body), "stream_options") {
+				return respond(conn, "422 Unprocessable Entity", "application/json", `{"error":{"message":"include_usage is unknown"}}`)
+			}
+			return events(conn, recorded)
+		})
+		atOnce(callers, func(int) {
+			if got := drainStream(t.Context(), c, ask("x")); got.err != nil {
+				t.Error(got.err)
+			}
+		})
 	})
 }
 

@@ -56,9 +56,9 @@ func (r *ChatRequest) encode(info ModelInfo, stream, usage bool) ([]byte, error)
 	e.textIf("user", r.User)
 	if stream {
 		e.bool("stream", true)
-		if usage {
-			e.raw("stream_options", `{"include_usage":true}`)
-		}
+	}
+	if usage {
+		e.raw("stream_options", `{"include_usage":true}`)
 	}
 	// In the order of their names, so that equal requests are equal bytes.
 	for _, name := range sortedKeys(r.Extra) {

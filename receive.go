@@ -18,6 +18,7 @@ type chat struct {
 	call
 	req    *ChatRequest
 	info   ModelInfo
+	usage  bool // stream_options were sent
 	yield  func(StreamEvent, error) bool // nil when nobody reads along
 	answer answer
 	from   int // the attempt that answer comes from
@@ -29,13 +30,13 @@ func (c *Client) newChat(req *ChatRequest, stream bool) (*chat, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &chat{req: r, info: info}
+	k := &chat{req: r, info: info, usage: stream && !c.noStreamOptions.Load()}
 	k.call = call{
 		client: c, method: http.MethodPost, url: c.chatURL, header: r.Headers, stream: stream,
 		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
 		worst: c.worstCase(r, info), op: k,
 	}
-	if k.body, err = r.encode(info, stream, !c.noStreamOptions.Load()); err != nil {
+	if k.body, err = r.encode(info, stream, k.usage); err != nil {
 		return nil, err
 	}
 	return k, nil
@@ -70,7 +71,7 @@ func (k *chat) response() *ChatResponse {
 
 // adapt leaves stream_options out when the gateway does not know them, now and from now on.
 func (k *chat) adapt(e *APIError) bool {
-	if !k.stream || k.client.noStreamOptions.Load() || e.StatusCode != 400 && e.StatusCode != 422 {
+	if !k.usage || e.StatusCode != 400 && e.StatusCode != 422 {
 		return false
 	}
 	if said := e.Param + " " + e.Message; !strings.Contains(said, "stream_options") && !strings.Contains(said, "include_usage") {
@@ -81,7 +82,7 @@ func (k *chat) adapt(e *APIError) bool {
 		return false
 	}
 	k.client.noStreamOptions.Store(true)
-	k.body = body
+	k.body, k.usage = body, false
 	return true
 }
 
