@@ -18,7 +18,7 @@ type chat struct {
 	call
 	req    *ChatRequest
 	info   ModelInfo
-	usage  bool // stream_options were sent
+	usage  bool                          // stream_options were sent
 	yield  func(StreamEvent, error) bool // nil when nobody reads along
 	answer answer
 	from   int // the attempt that answer comes from
