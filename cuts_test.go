@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -98,6 +99,25 @@ func TestStreamCutAtEveryByte(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A finish_reason says complete: silence after it is not waited out, and a break is no error.
+func TestSilenceAfterFinish(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := pipeGateway(t, nil, func(conn net.Conn, _ *http.Request) bool {
+			chunkedHead(conn)
+			body := chunkA + chunkB + chunkStop
+			_, _ = fmt.Fprintf(conn, "%x\r\n%s\r\n", len(body), body)
+			_, _ = conn.Read(make([]byte, 1)) // until the client hangs up
+			return false
+		})
+		start := time.Now()
+		got := drainStream(t.Context(), c, ask("x"))
+		require.NoError(t, got.err)
+		require.Equal(t, "Hello", got.response.Text())
+		require.Equal(t, holysheep.Estimated, got.response.Cost.Basis, "the usage never came")
+		require.LessOrEqual(t, time.Since(start), 10*time.Second)
+	})
 }
 
 func chunkedHead(conn net.Conn) {
