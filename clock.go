@@ -46,6 +46,8 @@ func (s *sending) startClock() {
 		s.tick = min(s.tick, s.limit(inStream)/ticks, s.limit(inTail)/2)
 	}
 	s.tick = max(s.tick, time.Millisecond)
+	s.starting.Lock()
+	defer s.starting.Unlock()
 	s.timer = time.AfterFunc(s.tick, s.expire)
 }
 
@@ -65,6 +67,8 @@ func (s *sending) expire() {
 		s.cancel(errLimit)
 		return
 	}
+	s.starting.Lock() // the first tick could come before its timer is there
+	defer s.starting.Unlock()
 	s.timer.Reset(s.tick)
 }
 

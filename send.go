@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,12 +23,13 @@ type sending struct {
 
 	// One timer looks after all phases: it ticks, and each tick without a change adds to the age of the silence.
 	// Setting it anew for each phase wakes the network poller each time, which showed in every profile.
-	timer *time.Timer
-	tick  time.Duration
-	phase atomic.Int32
-	beats atomic.Int64 // odd while the caller holds an event; changes with each useful event
-	fired atomic.Int32 // the phase whose limit passed, plus one
-	last  struct {     // what the tick before saw; the timer's own
+	timer    *time.Timer
+	starting sync.Mutex
+	tick     time.Duration
+	phase    atomic.Int32
+	beats    atomic.Int64 // odd while the caller holds an event; changes with each useful event
+	fired    atomic.Int32 // the phase whose limit passed, plus one
+	last     struct {     // what the tick before saw; the timer's own
 		phase int32
 		beats int64
 		age   time.Duration
