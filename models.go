@@ -19,14 +19,14 @@ type ModelInfo struct {
 	Family string // "openai", "anthropic", "google" or "deepseek"
 
 	Window    int // tokens of prompt and answer; 0 when not known
-	MaxOutput int // tokens of one answer; 0 when not known
+	MaxOutput int // tokens of one answer, reasoning included; 0 when not known
 
-	Vision     bool
-	Tools      bool
-	JSONSchema bool
-	Reasoning  bool
+	Vision     bool // reads images
+	Tools      bool // calls tools
+	JSONSchema bool // keeps to a response_format of json_schema
+	Reasoning  bool // thinks before it answers, always or when asked to
 
-	NoTemperature       bool // refuses temperature: the default is not sent
+	NoTemperature       bool // refuses temperature and top_p: the default temperature is not sent
 	MaxCompletionTokens bool // wants max_completion_tokens in place of max_tokens
 
 	BestUse   string        // as the vendor advises; "" for models it does not
@@ -42,33 +42,19 @@ func LookupModel(name string) (ModelInfo, bool) {
 	return modelTable[listed], ok
 }
 
-// Windows and longest answers are those that the providers document; gateways may allow less. The vendor's advice
-// and latencies are those of its price page of 2026.
+// Windows and longest answers are those that the providers document, at the address above each family; gateways may
+// allow less. The vendor's advice and latencies are those of its price page of 2026.
 var modelTable = byName(
+	// https://platform.openai.com/docs/models
 	ModelInfo{
 		Name: GPT41, Family: "openai", Window: 1_047_576, MaxOutput: 32_768,
 		Vision: true, Tools: true, JSONSchema: true,
 		BestUse: "code", StatedP95: 220 * time.Millisecond,
 	},
 	ModelInfo{
-		Name: ClaudeSonnet45, Family: "anthropic", Window: 200_000, MaxOutput: 64_000,
-		Vision: true, Tools: true, Reasoning: true,
-		BestUse: "the best answer, whatever it costs", StatedP95: 250 * time.Millisecond,
+		Name: "gpt-4.1-mini", Family: "openai", Window: 1_047_576, MaxOutput: 32_768,
+		Vision: true, Tools: true, JSONSchema: true,
 	},
-	ModelInfo{
-		Name: Gemini25Flash, Family: "google", Window: 1_048_576, MaxOutput: 65_536,
-		Vision: true, Tools: true, JSONSchema: true, Reasoning: true,
-		BestUse: "simple questions, at once", StatedP95: 50 * time.Millisecond,
-	},
-	ModelInfo{
-		Name: DeepSeekV32, Family: "deepseek", Window: 128_000, MaxOutput: 65_536,
-		Tools: true, Reasoning: true,
-		BestUse: "most things, cheaply", StatedP95: 180 * time.Millisecond,
-	},
-	ModelInfo{Name: "gpt-4.1-mini", Family: "openai", Window: 1_047_576, MaxOutput: 32_768, Vision: true, Tools: true, JSONSchema: true},
-	ModelInfo{Name: "claude-sonnet-4.6", Family: "anthropic", Window: 200_000, MaxOutput: 64_000, Vision: true, Tools: true, Reasoning: true},
-	ModelInfo{Name: "claude-haiku-4.5", Family: "anthropic", Window: 200_000, MaxOutput: 64_000, Vision: true, Tools: true, Reasoning: true},
-	ModelInfo{Name: "gemini-2.5-pro", Family: "google", Window: 1_048_576, MaxOutput: 65_536, Vision: true, Tools: true, JSONSchema: true, Reasoning: true},
 	thinker("o1", 200_000, 100_000),
 	thinker("o3", 200_000, 100_000),
 	thinker("o3-mini", 200_000, 100_000),
@@ -78,6 +64,42 @@ var modelTable = byName(
 	thinker("gpt-5-nano", 400_000, 128_000),
 	ModelInfo{Name: "text-embedding-3-small", Family: "openai", Window: 8_191},
 	ModelInfo{Name: "text-embedding-3-large", Family: "openai", Window: 8_191},
+
+	// https://platform.claude.com/docs/en/about-claude/models/overview; response_format is ignored in the OpenAI
+	// shape: https://platform.claude.com/docs/en/api/openai-sdk
+	ModelInfo{
+		Name: ClaudeSonnet45, Family: "anthropic", Window: 200_000, MaxOutput: 64_000,
+		Vision: true, Tools: true, Reasoning: true,
+		BestUse: "the best answer, whatever it costs", StatedP95: 250 * time.Millisecond,
+	},
+	ModelInfo{
+		// A million without a beta header, at one price, since 2026-03-13.
+		Name: "claude-sonnet-4-6", Family: "anthropic", Window: 1_000_000, MaxOutput: 64_000,
+		Vision: true, Tools: true, Reasoning: true,
+	},
+	ModelInfo{
+		Name: "claude-haiku-4-5", Family: "anthropic", Window: 200_000, MaxOutput: 64_000,
+		Vision: true, Tools: true, Reasoning: true,
+	},
+
+	// https://ai.google.dev/gemini-api/docs/models; on Vertex AI an answer is one token shorter.
+	ModelInfo{
+		Name: Gemini25Flash, Family: "google", Window: 1_048_576, MaxOutput: 65_536,
+		Vision: true, Tools: true, JSONSchema: true, Reasoning: true,
+		BestUse: "simple questions, at once", StatedP95: 50 * time.Millisecond,
+	},
+	ModelInfo{
+		Name: "gemini-2.5-pro", Family: "google", Window: 1_048_576, MaxOutput: 65_536,
+		Vision: true, Tools: true, JSONSchema: true, Reasoning: true,
+	},
+
+	// https://api-docs.deepseek.com/quick_start/pricing: 8K as deepseek-chat, 64K as deepseek-reasoner. The name does
+	// not tell which one answers, and a worst case must hold for both.
+	ModelInfo{
+		Name: DeepSeekV32, Family: "deepseek", Window: 128_000, MaxOutput: 65_536,
+		Tools: true, Reasoning: true,
+		BestUse: "most things, cheaply", StatedP95: 180 * time.Millisecond,
+	},
 )
 
 var modelNames = func() map[string]string {
@@ -91,8 +113,9 @@ var modelNames = func() map[string]string {
 // thinker is a reasoning model of OpenAI: they refuse temperature and max_tokens.
 func thinker(name string, window, output int) ModelInfo {
 	return ModelInfo{
-		Name: name, Family: "openai", Window: window, MaxOutput: output, Vision: name != "o3-mini", Tools: true,
-		JSONSchema: true, Reasoning: true, NoTemperature: true, MaxCompletionTokens: true,
+		Name: name, Family: "openai", Window: window, MaxOutput: output,
+		Vision: name != "o3-mini", Tools: true, JSONSchema: true, Reasoning: true,
+		NoTemperature: true, MaxCompletionTokens: true,
 	}
 }
 
@@ -108,6 +131,9 @@ func byName(infos ...ModelInfo) map[string]ModelInfo {
 // without a date or "latest" at the end. It is never what is sent.
 func canonicalModel(name string) string {
 	name = strings.ToLower(strings.TrimSpace(name))
+	if strings.HasPrefix(name, "ft:") {
+		return name // fine-tuned: another model at another price, whatever its name ends in
+	}
 	name = name[strings.LastIndexByte(name, '/')+1:]
 	name = strings.ReplaceAll(name, ".", "-")
 	name = strings.TrimSuffix(name, "-latest")

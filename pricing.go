@@ -2,10 +2,10 @@ package holysheep
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"math/bits"
@@ -15,13 +15,10 @@ import (
 )
 
 // USD is an amount of money in picodollars, 1e-12 $. That is exact for every price there is, and holds up to 9.2
-// million dollars; sums beyond stay at that.
+// million dollars; Plus, Dollars and Price.Of stay at that instead of wrapping.
 type USD int64
 
-const (
-	dollar   = 1_000_000_000_000
-	decimals = 12
-)
+const dollar = 1_000_000_000_000
 
 // Dollars makes an amount, rounded to the nearest picodollar. NaN is 0; what is too large is the largest amount.
 func Dollars(d float64) USD {
@@ -52,70 +49,78 @@ func (u USD) Plus(v USD) USD {
 	return sum
 }
 
-// String writes the exact amount: "$0.000123", "-$1.50".
-func (u USD) String() string {
-	s := u.decimal(2)
-	if rest, negative := strings.CutPrefix(s, "-"); negative {
-		return "-$" + rest
-	}
-	return "$" + s
-}
+// String writes the exact amount, with at least two decimals: "$0.000123", "-$1.50".
+func (u USD) String() string { return money("$", u.decimal(2)) }
 
-// CNY writes the amount in yuan, at the user's rate of yuan for a dollar: for display only, "¥0.000886".
+// CNY writes the amount in yuan, at the user's rate of yuan for a dollar, to six decimals: "¥0.000886". It is for
+// display only.
 func (u USD) CNY(rate float64) string {
-	y := Dollars(u.Dollars() * rate)
-	y -= y % (dollar / 1_000_000)
-	s := y.decimal(2)
-	if rest, negative := strings.CutPrefix(s, "-"); negative {
-		return "-¥" + rest
-	}
-	return "¥" + s
+	return money("¥", shorten(strconv.FormatFloat(u.Dollars()*rate, 'f', 6, 64), 2))
 }
 
-// decimal writes the amount in dollars with all its digits, and at least so many after the point.
+func money(currency, amount string) string {
+	if amount, negative := strings.CutPrefix(amount, "-"); negative {
+		return "-" + currency + amount
+	}
+	return currency + amount
+}
+
+// decimal writes all digits of the amount in dollars, at least so many of them after the point.
 func (u USD) decimal(least int) string {
-	n := uint64(u)
-	sign := ""
+	n, sign := uint64(u), ""
 	if u < 0 {
 		n, sign = -n, "-"
 	}
-	digits := fmt.Sprintf("%0*d", decimals+1, n)
-	point := len(digits) - decimals
-	end := len(digits)
-	for end > point+least && digits[end-1] == '0' {
-		end--
+	return sign + shorten(fmt.Sprintf("%d.%012d", n/dollar, n%dollar), least)
+}
+
+// shorten drops the zeros at the end of a decimal, but leaves so many digits after the point.
+func shorten(s string, least int) string {
+	least += strings.IndexByte(s, '.') + 1
+	for len(s) > least && s[len(s)-1] == '0' {
+		s = s[:len(s)-1]
 	}
-	if end == point {
-		return sign + digits[:point]
-	}
-	return sign + digits[:point] + "." + digits[point:end]
+	return strings.TrimSuffix(s, ".")
 }
 
 // MarshalJSON writes dollars as a number with all its digits.
 func (u USD) MarshalJSON() ([]byte, error) { return []byte(u.decimal(0)), nil }
 
-// UnmarshalJSON reads dollars from a number, or from a string that may begin with "$". Nothing is rounded: digits
-// beyond the twelfth, and amounts that are too large, are ErrBadPrice.
+// UnmarshalJSON reads dollars from a number, or from a string as String writes it, with or without the "$". Nothing
+// is rounded: digits beyond the twelfth and amounts that are too large match ErrBadPrice, as does what is no number.
 func (u *USD) UnmarshalJSON(raw []byte) error {
-	text := string(bytes.Trim(raw, `"`))
-	n, err := parseUSD(strings.TrimPrefix(text, "$"))
+	n, err := readUSD(raw)
 	if err != nil {
-		return fmt.Errorf("%w: %q: %w", ErrBadPrice, text, err)
+		return fmt.Errorf("%w: %w", ErrBadPrice, err)
 	}
 	*u = n
 	return nil
 }
 
-// parseUSD reads a decimal number, 12.50 or 1e-4.
+func readUSD(raw []byte) (USD, error) {
+	text := string(raw)
+	if strings.HasPrefix(text, `"`) {
+		if err := json.Unmarshal(raw, &text); err != nil {
+			return 0, err
+		}
+	}
+	n, err := parseUSD(text)
+	if err != nil {
+		return 0, fmt.Errorf("%.40q: %w", text, err)
+	}
+	return n, nil
+}
+
+// parseUSD reads a decimal number: 12.50, -$0.10 or 1e-4.
 func parseUSD(s string) (USD, error) {
 	s, negative := strings.CutPrefix(s, "-")
-	mantissa, exponent := s, 0
-	if i := strings.IndexAny(s, "eE"); i >= 0 {
-		e, err := strconv.Atoi(s[i+1:])
+	mantissa, exponent := strings.TrimPrefix(s, "$"), 0
+	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
+		e, err := strconv.Atoi(mantissa[i+1:])
 		if err != nil || e < -100 || e > 100 {
 			return 0, errors.New("bad exponent")
 		}
-		mantissa, exponent = s[:i], e
+		mantissa, exponent = mantissa[:i], e
 	}
 	whole, fraction, pointed := strings.Cut(mantissa, ".")
 	if whole == "" || pointed && fraction == "" {
@@ -129,27 +134,29 @@ func parseUSD(s string) (USD, error) {
 	if digits == "" {
 		return 0, nil
 	}
-	shift := decimals + exponent - len(fraction)
+	shift := 12 + exponent - len(fraction)
 	for ; shift < 0 && strings.HasSuffix(digits, "0"); shift++ {
 		digits = digits[:len(digits)-1]
 	}
 	if shift < 0 {
-		return 0, errors.New("smaller than a picodollar")
+		return 0, errors.New("finer than a picodollar")
 	}
 	if len(digits)+shift > 19 {
 		return 0, errors.New("too large")
 	}
-	n, err := strconv.ParseInt(digits+strings.Repeat("0", shift), 10, 64)
+	digits += strings.Repeat("0", shift)
+	if negative {
+		digits = "-" + digits
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil {
 		return 0, errors.New("too large")
-	}
-	if negative {
-		n = -n
 	}
 	return USD(n), nil
 }
 
-// Price is what a model costs, in dollars per million tokens. Reasoning tokens are output tokens.
+// Price is what a model costs, in dollars per million tokens. Cached and cache-write tokens are parts of the prompt,
+// reasoning tokens are output tokens.
 type Price struct {
 	Input       USD `json:"input"`
 	CachedInput USD `json:"cached_input,omitzero"` // read from the provider's cache; 0: as Input
@@ -161,23 +168,29 @@ type Price struct {
 	Long      *Price `json:"long,omitempty"`
 }
 
-// Of is the exact price of a usage, rounded to the nearest picodollar for each kind of token. Counts that cannot be
-// (negative, more cached tokens than prompt tokens) are taken for the nearest that can.
+// Of is the exact price of a usage, rounded once to the nearest picodollar, half up; what is too large to hold is
+// the largest amount. Counts that cannot be (negative, more cached tokens than prompt tokens) are taken for the
+// nearest that can.
 func (p Price) Of(u Usage) USD {
 	p = p.at(u.PromptTokens)
 	prompt := max(u.PromptTokens, 0)
 	cached := min(max(u.CachedTokens, 0), prompt)
 	written := min(max(u.CacheWriteTokens, 0), prompt-cached)
-	return times(p.Input, prompt-cached-written).
-		Plus(times(p.or(p.CachedInput), cached)).
-		Plus(times(p.or(p.CacheWrite), written)).
-		Plus(times(p.Output, max(u.CompletionTokens, 0)))
+	var b bill
+	b.add(p.Input, prompt-cached-written)
+	b.add(cmp.Or(p.CachedInput, p.Input), cached)
+	b.add(cmp.Or(p.CacheWrite, p.Input), written)
+	b.add(p.Output, u.CompletionTokens)
+	return b.total()
 }
 
 // worst is the most that a call with so many tokens can cost, however its prompt is cached.
 func (p Price) worst(prompt, completion int64) USD {
 	p = p.at(prompt)
-	return times(max(p.Input, p.CachedInput, p.CacheWrite), max(prompt, 0)).Plus(times(p.Output, max(completion, 0)))
+	var b bill
+	b.add(max(p.Input, p.CachedInput, p.CacheWrite), prompt)
+	b.add(p.Output, completion)
+	return b.total()
 }
 
 func (p Price) at(prompt int64) Price {
@@ -187,33 +200,34 @@ func (p Price) at(prompt int64) Price {
 	return p
 }
 
-func (p Price) or(special USD) USD {
-	if special == 0 {
-		return p.Input
-	}
-	return special
+// bill adds up tokens times prices in 128 bits. Rounding the sum alone, and not its parts, is what keeps worst above
+// every Of.
+type bill struct{ hi, lo uint64 }
+
+func (b *bill) add(perMillion USD, tokens int64) {
+	hi, lo := bits.Mul64(uint64(max(perMillion, 0)), uint64(max(tokens, 0)))
+	var carry uint64
+	b.lo, carry = bits.Add64(b.lo, lo, 0)
+	b.hi += hi + carry // four products of 63 bits each fit
 }
 
-// times prices tokens at an amount for a million of them, in 128 bits.
-func times(perMillion USD, tokens int64) USD {
+func (b *bill) total() USD {
 	const million = 1_000_000
-	if perMillion <= 0 || tokens <= 0 {
-		return 0
-	}
-	hi, lo := bits.Mul64(uint64(perMillion), uint64(tokens))
-	lo, carry := bits.Add64(lo, million/2, 0)
-	if hi += carry; hi >= million {
+	lo, carry := bits.Add64(b.lo, million/2, 0)
+	hi := b.hi + carry
+	if hi >= million {
 		return math.MaxInt64
 	}
 	quotient, _ := bits.Div64(hi, lo, million)
-	if quotient > math.MaxInt64 {
-		return math.MaxInt64
-	}
-	return USD(quotient)
+	return USD(min(quotient, math.MaxInt64))
 }
 
-// ErrBadPrice is a price that cannot be right.
+// ErrBadPrice is a price that cannot be right. The error that wraps it says which one, and why.
 var ErrBadPrice = errors.New("holysheep: bad price")
+
+func badPrice(where, reason string) error {
+	return fmt.Errorf("%w: %s: %s", ErrBadPrice, where, reason)
+}
 
 // No model costs a thousand dollars for a million tokens; a figure above is in another unit.
 const absurdPrice = 1000 * dollar
@@ -221,9 +235,7 @@ const absurdPrice = 1000 * dollar
 // problems lists what is wrong with a price.
 func (p Price) problems(model string) []error {
 	var errs []error
-	bad := func(field, reason string) {
-		errs = append(errs, fmt.Errorf("%w: %s, %s: %s", ErrBadPrice, model, field, reason))
-	}
+	bad := func(field, reason string) { errs = append(errs, badPrice(model+", "+field, reason)) }
 	for _, f := range []struct {
 		field string
 		value USD
@@ -245,7 +257,7 @@ func (p Price) problems(model string) []error {
 		bad("long_above", "negative")
 	case (p.LongAbove > 0) != (p.Long != nil):
 		bad("long_above", "it and long belong together")
-	case p.Long != nil && p.Long.Long != nil:
+	case p.Long != nil && (p.Long.Long != nil || p.Long.LongAbove != 0):
 		bad("long", "has a long price of its own")
 	case p.Long != nil:
 		errs = append(errs, p.Long.problems(model+", long")...)
@@ -253,15 +265,16 @@ func (p Price) problems(model string) []error {
 	return errs
 }
 
-// PriceTable is the prices of models at a date. It does not change and may be shared.
+// PriceTable is the prices of models at a date. It does not change and is safe to share; With makes a changed copy.
+// The zero table is empty.
 type PriceTable struct {
 	date, source string
 	prices       map[string]Price  // by the names as listed
 	canonical    map[string]string // the listed name of each canonical one
 }
 
-// ListPrices are list prices as of 2026-11, the default. Where sources conflict the table holds the higher
-// plausible figure, so that a budget errs on the safe side.
+// ListPrices are the list prices of OpenAI, Anthropic, Google and DeepSeek as of 2026-11, the default. Where sources
+// conflict the table holds the higher plausible figure, so that a budget errs on the safe side.
 func ListPrices() *PriceTable { return listPrices }
 
 // AdvertisedPrices is HolySheep's published table of 2026 to the letter. It is not the default: its input prices
@@ -273,8 +286,8 @@ var listPrices = mustTable("2026-11", "the providers' list prices, the higher pl
 	"gpt-4.1":           {Input: 2 * dollar, CachedInput: dollar / 2, Output: 8 * dollar},
 	"gpt-4.1-mini":      {Input: cents(40), CachedInput: cents(10), Output: cents(160)},
 	"claude-sonnet-4.5": {Input: 3 * dollar, CachedInput: cents(30), CacheWrite: cents(375), Output: 15 * dollar},
-	"claude-sonnet-4.6": {Input: 3 * dollar, CachedInput: cents(30), CacheWrite: cents(375), Output: 15 * dollar},
-	"claude-haiku-4.5":  {Input: 1 * dollar, CachedInput: cents(10), CacheWrite: cents(125), Output: 5 * dollar},
+	"claude-sonnet-4-6": {Input: 3 * dollar, CachedInput: cents(30), CacheWrite: cents(375), Output: 15 * dollar},
+	"claude-haiku-4-5":  {Input: 1 * dollar, CachedInput: cents(10), CacheWrite: cents(125), Output: 5 * dollar},
 	"gemini-2.5-flash":  {Input: cents(30), CachedInput: cents(75) / 10, Output: cents(250)},
 	"gemini-2.5-pro": {
 		Input: cents(125), CachedInput: cents(31), Output: 10 * dollar,
@@ -305,7 +318,7 @@ func mustTable(date, source string, prices map[string]Price) *PriceTable {
 }
 
 // Lookup gives the price of a model. Names are matched as gateways vary them: any case, dots or dashes, a vendor
-// before a slash, a date or "latest" at the end.
+// before a slash, a date or "latest" at the end. What Long points to belongs to the table and must not be changed.
 func (t *PriceTable) Lookup(model string) (Price, bool) {
 	if p, ok := t.prices[model]; ok {
 		return p, true
@@ -314,23 +327,30 @@ func (t *PriceTable) Lookup(model string) (Price, bool) {
 	return t.prices[name], ok
 }
 
-// With gives a copy of the table in which the model has this price.
+// With gives a copy of the table in which the model, under whichever of its names, has this price. The error matches
+// ErrBadPrice and lists everything that is wrong with the price. A price of zero is a free model.
 func (t *PriceTable) With(model string, p Price) (*PriceTable, error) {
-	if model = strings.TrimSpace(model); model == "" {
-		return nil, fmt.Errorf("%w: a model without a name", ErrBadPrice)
+	model = strings.TrimSpace(model)
+	canonical := canonicalModel(model)
+	if canonical == "" {
+		return nil, badPrice(strconv.Quote(model), noName)
 	}
 	if errs := p.problems(model); errs != nil {
 		return nil, errors.Join(errs...)
+	}
+	if p.Long != nil {
+		p.Long = new(*p.Long)
 	}
 	c := &PriceTable{date: t.date, source: t.source, prices: maps.Clone(t.prices), canonical: maps.Clone(t.canonical)}
 	if c.prices == nil {
 		c.prices, c.canonical = map[string]Price{}, map[string]string{}
 	}
-	canonical := canonicalModel(model)
 	delete(c.prices, c.canonical[canonical])
 	c.prices[model], c.canonical[canonical] = p, model
 	return c, nil
 }
+
+const noName = "a model without a name"
 
 // Date is when the prices were valid, as the table says: "2026-11".
 func (t *PriceTable) Date() string { return t.date }
@@ -341,67 +361,139 @@ func (t *PriceTable) Source() string { return t.source }
 // Models are the names in the table, sorted.
 func (t *PriceTable) Models() []string { return slices.Sorted(maps.Keys(t.prices)) }
 
-type tableJSON[P any] struct {
-	Date   string       `json:"date"`
-	Source string       `json:"source"`
-	Models map[string]P `json:"models"`
-}
-
-// listedPrice tells a price of zero from one that was left out.
-type listedPrice struct {
-	Price
-
-	Input  *USD `json:"input"`
-	Output *USD `json:"output"`
-}
-
-// MarshalJSON writes the table, in dollars per million tokens.
+// MarshalJSON writes the table; prices are dollars per million tokens.
 func (t *PriceTable) MarshalJSON() ([]byte, error) {
-	return json.Marshal(tableJSON[Price]{t.date, t.source, t.prices})
+	return json.Marshal(struct {
+		Date   string           `json:"date"`
+		Source string           `json:"source"`
+		Models map[string]Price `json:"models"`
+	}{t.date, t.source, t.prices})
 }
 
-// UnmarshalJSON reads what MarshalJSON wrote:
+// A table of every model there is takes less than a tenth of this.
+const maxTable = 1 << 20
+
+// UnmarshalJSON reads what MarshalJSON writes, up to 1 MiB of it:
 //
 //	{"date":"2026-11","source":"…","models":{"gpt-4.1":{"input":2.00,"cached_input":0.50,"output":8.00}}}
 //
-// The error matches ErrBadPrice and lists every problem: unknown or missing fields, prices that are negative or in another
-// unit, two names for one model.
+// The error matches ErrBadPrice and lists every problem with its model and field: unknown, missing or repeated fields,
+// prices that are negative or in another unit, two names for one model. The table is then as it was.
 func (t *PriceTable) UnmarshalJSON(raw []byte) error {
-	var in tableJSON[listedPrice]
-	dec := json.NewDecoder(bytes.NewReader(raw))
-	dec.DisallowUnknownFields()
-	if err := dec.Decode(&in); err != nil {
+	if len(raw) > maxTable {
+		return badPrice("the table", "larger than 1 MiB")
+	}
+	if err := json.Unmarshal(raw, new(json.RawMessage)); err != nil {
 		return fmt.Errorf("%w: %w", ErrBadPrice, err)
 	}
-	if _, err := dec.Token(); err != io.EOF {
-		return fmt.Errorf("%w: more than one value", ErrBadPrice)
-	}
-	var errs []error
-	next := &PriceTable{date: in.Date, source: in.Source, prices: map[string]Price{}, canonical: map[string]string{}}
-	for _, name := range slices.Sorted(maps.Keys(in.Models)) {
-		canonical := canonicalModel(name)
-		switch twin, taken := next.canonical[canonical]; {
-		case canonical == "":
-			errs = append(errs, fmt.Errorf("%w: a model without a name", ErrBadPrice))
-		case taken:
-			errs = append(errs, fmt.Errorf("%w: %q and %q are one model", ErrBadPrice, twin, name))
-		}
-		listed := in.Models[name]
-		if listed.Input == nil || listed.Output == nil {
-			errs = append(errs, fmt.Errorf("%w: %s: input or output is missing", ErrBadPrice, name))
-			continue
-		}
-		p := listed.Price
-		p.Input, p.Output = *listed.Input, *listed.Output
-		errs = append(errs, p.problems(name)...)
-		next.prices[name], next.canonical[canonical] = p, name
-	}
-	if len(in.Models) == 0 {
-		errs = append(errs, fmt.Errorf("%w: no models", ErrBadPrice))
-	}
-	if errs != nil {
-		return errors.Join(errs...)
+	var r tableReader
+	next := r.table(raw)
+	if r.errs != nil {
+		return errors.Join(r.errs...)
 	}
 	*t = *next
 	return nil
+}
+
+// tableReader reads valid JSON and collects all that is wrong with it. It goes member by member, because structs and
+// maps take the last of two equal names without a word.
+type tableReader struct{ errs []error }
+
+func (r *tableReader) bad(where, reason string) { r.errs = append(r.errs, badPrice(where, reason)) }
+
+func (r *tableReader) table(raw []byte) *PriceTable {
+	t := &PriceTable{prices: map[string]Price{}, canonical: map[string]string{}}
+	r.object("the table", raw, func(field string, value []byte) {
+		switch field {
+		case "date":
+			r.value(field, value, &t.date)
+		case "source":
+			r.value(field, value, &t.source)
+		case "models":
+			r.object(field, value, func(model string, value []byte) { r.model(t, strings.TrimSpace(model), value) })
+		default:
+			r.bad(field, "unknown field")
+		}
+	})
+	if len(t.prices) == 0 && r.errs == nil {
+		r.bad("the table", "no models")
+	}
+	return t
+}
+
+func (r *tableReader) model(t *PriceTable, name string, raw []byte) {
+	canonical := canonicalModel(name)
+	if canonical == "" {
+		r.bad(strconv.Quote(name), noName)
+	}
+	if twin, taken := t.canonical[canonical]; taken {
+		r.bad(name, "the same model as "+twin)
+	}
+	p := r.price(name, raw, false)
+	r.errs = append(r.errs, p.problems(name)...)
+	t.prices[name], t.canonical[canonical] = p, name
+}
+
+// price reads a price, or the price for long prompts within one.
+func (r *tableReader) price(model string, raw []byte, long bool) (p Price) {
+	absent := map[string]*USD{
+		"input": &p.Input, "cached_input": &p.CachedInput, "cache_write": &p.CacheWrite, "output": &p.Output,
+	}
+	r.object(model, raw, func(field string, value []byte) {
+		where := model + ", " + field
+		switch amount := absent[field]; {
+		case amount != nil:
+			var err error
+			if *amount, err = readUSD(value); err != nil {
+				r.bad(where, err.Error())
+			}
+			delete(absent, field)
+		case field == "long_above" && !long:
+			r.value(where, value, &p.LongAbove)
+		case field == "long" && !long:
+			p.Long = new(r.price(where, value, true))
+		default:
+			r.bad(where, "unknown field")
+		}
+	})
+	for _, field := range []string{"input", "output"} {
+		if absent[field] != nil {
+			r.bad(model+", "+field, "missing")
+		}
+	}
+	return p
+}
+
+func (r *tableReader) value(where string, raw []byte, into any) {
+	if err := json.Unmarshal(raw, into); err != nil {
+		r.bad(where, err.Error())
+	}
+}
+
+// object calls member for each member of an object, in order.
+func (r *tableReader) object(where string, raw []byte, member func(name string, value []byte)) {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if start, _ := dec.Token(); start != json.Delim('{') {
+		r.bad(where, "not an object")
+		return
+	}
+	seen := map[string]bool{}
+	for dec.More() {
+		key, err := dec.Token()
+		var value json.RawMessage
+		if err == nil {
+			err = dec.Decode(&value)
+		}
+		name, ok := key.(string)
+		if err != nil || !ok {
+			r.bad(where, "not JSON")
+			return
+		}
+		if seen[name] {
+			r.bad(where+", "+name, "given twice")
+			continue
+		}
+		seen[name] = true
+		member(name, value)
+	}
 }
