@@ -98,7 +98,6 @@ func (s *sending) request(ctx context.Context) *http.Request {
 	if header["User-Agent"] == nil {
 		header["User-Agent"] = userAgent
 	}
-	header["Accept"] = acceptJSON
 	r := blank.WithContext(ctx)
 	r.Method, r.URL, r.Host, r.Header = k.method, k.url, k.url.Host, header
 	if k.body != nil {
@@ -120,7 +119,6 @@ var blank = &http.Request{Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
 var (
 	userAgent    = []string{"holysheep-go"}
 	typeJSON     = []string{"application/json"}
-	acceptJSON   = []string{"application/json"}
 	acceptEvents = []string{"text/event-stream, application/json"}
 )
 

@@ -35,6 +35,7 @@ const (
 var (
 	bom        = []byte("\ufeff")
 	blanks     = "\ufeff \t\r\n" // what may come before anything else
+	eventEnd   = []byte("\n\n")
 	errorField = []byte("error:")
 	errorEvent = []byte("event: error\ndata:")
 )
@@ -118,6 +119,7 @@ func (f *framer) take(b []byte) error {
 			return err
 		}
 	}
+	b = f.takeEvents(b)
 	if f.afterCR && len(b) > 0 {
 		f.afterCR = false
 		if b[0] == '\n' {
@@ -153,6 +155,34 @@ func (f *framer) take(b []byte) error {
 	}
 	return nil
 }
+
+// takeEvents takes over what is whole events in their plainest form, all at once, and gives the rest: line by line it
+// would cost a tenth more for each event.
+func (f *framer) takeEvents(b []byte) []byte {
+	end := bytes.LastIndex(b, eventEnd) + len(eventEnd)
+	if end < len(eventEnd) || end > f.limit || len(f.line) > 0 || len(f.out) > f.whole || f.afterCR {
+		return b
+	}
+	events := b[:end]
+	if special(events[0]) || bytes.IndexByte(events, '\r') >= 0 {
+		return b
+	}
+	for rest := events; ; {
+		i := bytes.IndexByte(rest, '\n')
+		if rest = rest[i+1:]; len(rest) == 0 {
+			break
+		}
+		if special(rest[0]) {
+			return b
+		}
+	}
+	f.out = append(f.out, events...)
+	f.whole = len(f.out)
+	return b[end:]
+}
+
+// special reports whether a line that begins like this may be a comment or an error line.
+func special(first byte) bool { return first == ':' || first == 'e' }
 
 // start looks at the beginning of the stream, and passes over white space and byte order marks.
 func (f *framer) start(b []byte) ([]byte, error) {
