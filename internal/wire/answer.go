@@ -68,6 +68,16 @@ func (a *Answer) Reset() {
 	*a = Answer{Choices: a.Choices[:0], Extra: a.Extra[:0]}
 }
 
+// Forget empties the answer for somebody else's use: nothing that was read stays reachable.
+func (a *Answer) Forget() {
+	var kept []Choice
+	if cap(a.Choices) <= 8 {
+		clear(a.Choices[:cap(a.Choices)])
+		kept = a.Choices[:0]
+	}
+	*a = Answer{Choices: kept}
+}
+
 // addChoice appends an empty choice.
 func (a *Answer) addChoice() *Choice {
 	var c *Choice
