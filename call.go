@@ -48,7 +48,7 @@ type operation interface {
 	// adapt changes the request after a refusal that goes away by it, and reports whether it did.
 	adapt(refusal *APIError) bool
 
-	// response gives what the last attempt brought, whole or not; nil if that is nothing.
+	// response gives what the last attempt brought, whole or not; nil if that is nothing. It is asked once, last.
 	response() *ChatResponse
 
 	// texts are what the caller wrote: no error may repeat it.

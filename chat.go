@@ -174,7 +174,8 @@ type ChatResponse struct {
 	// Extra holds top-level fields that have no field here.
 	Extra map[string]json.RawMessage
 
-	// Raw is the body of a plain answer; nil when it came as a stream.
+	// Raw is the body of a plain answer; nil when it came as a stream. The texts above share its memory: it may be
+	// read and not be written to.
 	Raw json.RawMessage
 }
 
