@@ -2,10 +2,12 @@ package holysheep_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,6 +57,46 @@ func BenchmarkStreamChunk(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+		}
+	}
+}
+
+// What a budget adds to a call: the two differ in nothing else.
+func BenchmarkGuardedChat(b *testing.B) {
+	c, err := holysheep.New("hs_0123456789", &holysheep.Options{
+		Transport: canned{"application/json", cannedAnswer},
+		Budgets:   []*holysheep.Budget{{Name: "day", Limit: holysheep.Dollars(5e6), Period: holysheep.Daily, PerTag: "tenant"}},
+	})
+	require.NoError(b, err)
+	req := ask("How do I return order 48291?")
+	ctx, _ := holysheep.NewScope(context.Background(), holysheep.Tags{"tenant": "acme"})
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Chat(ctx, req); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// A reservation and its settling.
+func BenchmarkMemoryLedger(b *testing.B) {
+	var l holysheep.MemoryLedger
+	ctx, now := context.Background(), time.Now()
+	ids := make([]string, 1024)
+	for i := range ids {
+		ids[i] = fmt.Sprintf("%032d", i)
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r := holysheep.Reservation{
+			ID: ids[i%len(ids)], Now: now, Lease: time.Minute,
+			Holds: []holysheep.Hold{{Key: "support/2026-11-24", Amount: 100, Limit: holysheep.Dollars(500)}},
+		}
+		if refused, err := l.Reserve(ctx, r); err != nil || refused >= 0 {
+			b.Fatal(refused, err)
+		}
+		if _, err := l.Settle(ctx, r.ID, now, 1); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

@@ -59,15 +59,18 @@ type operation interface {
 // client and leaves it after that.
 func (k *call) run(ctx context.Context) (err error) {
 	c := k.client
-	if len(c.opts.guards) > 0 && !k.worst.priced && k.method == http.MethodPost {
-		return unknownPrice(k.rec.Model)
+	scope := ScopeOf(ctx)
+	if err := scope.check(); err != nil {
+		return err
+	}
+	if k.method == http.MethodPost { // nothing else is charged for
+		if k.held.guards = c.guardsFor(scope); len(k.held.guards) > 0 && !k.worst.priced {
+			return unknownPrice(k.rec.Model)
+		}
 	}
 	k.rec.Attempts = k.first[:0]
 	ctx = c.recorder.begin(ctx, &k.rec)
-	k.held = reservation{guards: c.opts.guards, id: k.rec.ID}
-	if k.method != http.MethodPost {
-		k.held.guards = nil // nothing is charged for
-	}
+	k.held.id = k.rec.ID
 	err = errPanicked // unless we get there
 	defer func() { k.finish(ctx, err) }()
 
@@ -109,7 +112,6 @@ func (k *call) finish(ctx context.Context, err error) {
 	if over := k.rec.Cost.AtMost - k.held.held; over > 0 && k.held.held > 0 {
 		k.rec.Overrun = over
 	}
-	k.held.settle(ctx, k.rec.Cost.AtMost)
 	if err == errStopped { //nolint:errorlint // a break is no error of the call
 		err = nil
 	}
@@ -120,8 +122,9 @@ func (k *call) finish(ctx context.Context, err error) {
 		t.Errors = 1
 	}
 	if k.rec.Model != "" { // the list of models has none, and costs nothing
-		k.client.recorder.meter.add(k.rec.Model, t)
+		k.client.recorder.count(&k.rec, t)
 	}
+	k.held.settle(ctx, k.rec.Cost.AtMost) // after the scopes have counted it: at no time it is in neither
 	k.client.recorder.end(ctx, &k.rec, err)
 }
 
@@ -200,7 +203,7 @@ func (k *call) reserve(ctx context.Context) error {
 	for range k.ambiguous {
 		need = need.Plus(k.worst.usd)
 	}
-	if k.held.open > 0 && need <= k.held.held {
+	if k.held.rounds > 0 && need <= k.held.held {
 		return nil
 	}
 	return k.held.take(ctx, need-k.held.held)

@@ -209,7 +209,7 @@ func (c *Client) Chat(ctx context.Context, req *ChatRequest) (*ChatResponse, err
 		return nil, err
 	}
 	defer c.running.Done()
-	k, err := c.newChat(req, c.opts.CollectStreams)
+	k, err := c.newChat(ctx, req, c.opts.CollectStreams)
 	if err != nil {
 		return nil, err
 	}

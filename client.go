@@ -31,6 +31,7 @@ type Client struct {
 
 	recorder Recorder
 	quotas   retryQuotas
+	guards   []guard // the budgets, by ledger
 
 	// Set once the gateway has refused stream_options: it is not asked again.
 	noStreamOptions atomic.Bool
@@ -57,6 +58,9 @@ func New(key string, opts *Options) (*Client, error) {
 		send: o.Transport, recorder: Recorder{observer: o.Observer},
 	}
 	if c.key, err = keySource(key, base.Hostname(), o); err != nil {
+		return nil, err
+	}
+	if c.guards, err = newGuards(o.Budgets, c.running.Go); err != nil {
 		return nil, err
 	}
 	if c.send == nil {
@@ -148,6 +152,14 @@ func (c *Client) enter() error {
 	}
 	c.running.Add(1)
 	return nil
+}
+
+// guardsFor are the budgets and, before them because they answer at once, the caps of the scope.
+func (c *Client) guardsFor(scope *Scope) []guard {
+	if !scope.isCapped() {
+		return c.guards
+	}
+	return append([]guard{scope}, c.guards...)
 }
 
 // Models lists the names of the models that the gateway offers to this key. It costs nothing, so it is also the

@@ -38,6 +38,8 @@ type Quote struct {
 	Worst        Cost    // the counted prompt and an answer of MaxTokens: what would be reserved
 	Steps        []Step  // what the decorators would do
 	Refusals     []error // why the call would not be sent; empty when it would
+
+	Budgets []BudgetStatus // of Options.Budgets, as they stand
 }
 
 // A Planner can tell what a request would do without sending it. A decorator that changes what is sent

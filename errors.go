@@ -34,6 +34,7 @@ var (
 	ErrEmpty               = errors.New("empty answer")            // no choices, or [DONE] and nothing else
 	ErrTruncated           = errors.New("answer cut short")        // the body ended before a finish_reason
 	ErrStalled             = errors.New("stream stalled")          // nothing useful within StreamIdleTimeout
+	ErrBudgetExceeded      = errors.New("budget exceeded")         // *BudgetError: nothing sent, or not sent again
 	ErrUnknownPrice        = errors.New("no price for this model") // with a budget in force: nothing sent
 	ErrClosed              = errors.New("client closed")           // the call came after Close
 	ErrStreamUsed          = errors.New("stream already used")     // a second range would buy a second answer

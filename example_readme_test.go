@@ -108,6 +108,31 @@ func Example_errors() {
 	// Output: come back in 1h0m0s
 }
 
+func TestBudgetAsInReadme(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	t.Setenv("HOLYSHEEP_API_KEY", "hs_0123456789")
+	t.Setenv("HOLYSHEEP_BASE_URL", gw.BaseURL())
+	notify := func(float64, holysheep.BudgetStatus) {}
+	daily := &holysheep.Budget{
+		Name: "support", Limit: holysheep.Dollars(500), Period: holysheep.Daily, Zone: "Asia/Shanghai",
+		PerTag: "tenant", OnAlert: notify,
+	}
+	client, err := holysheep.FromEnv(&holysheep.Options{Budgets: []*holysheep.Budget{daily}})
+	require.NoError(t, err)
+	require.NoError(t, client.Close())
+	client = gw.Client(&holysheep.Options{Budgets: []*holysheep.Budget{daily}})
+	req, tryLater := ask("How do I return order 48291?"), func(time.Time) error { return nil }
+	require.NoError(t, func(ctx context.Context) error {
+		ctx, scope := holysheep.NewScope(ctx, holysheep.Tags{"tenant": "acme", "feature": "returns"})
+		_, err = client.Chat(ctx, req)
+		if over, ok := errors.AsType[*holysheep.BudgetError](err); ok {
+			return tryLater(over.ResetsAt)
+		}
+		fmt.Println(scope.Cost())
+		return err
+	}(t.Context()))
+}
+
 func TestWaitsAsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a minute of waiting passes in no time
 		gw := holysheeptest.Start(t)

@@ -24,7 +24,7 @@ type purse struct {
 
 var errNoMoney = errors.New("no money")
 
-func (p *purse) hold(_ context.Context, id string, amount USD) error {
+func (p *purse) hold(_ context.Context, id string, amount USD) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	total := p.spent + amount
@@ -32,19 +32,19 @@ func (p *purse) hold(_ context.Context, id string, amount USD) error {
 		total += h
 	}
 	if total > p.limit {
-		return errNoMoney
+		return false, errNoMoney
 	}
 	if p.held == nil {
 		p.held = map[string]USD{}
 	}
 	p.held[id] += amount
-	return nil
+	return true, nil
 }
 
-func (p *purse) settle(ctx context.Context, id string, spent USD) {
+func (p *purse) settle(ctx context.Context, id string, held, spent USD) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if _, ok := p.held[id]; !ok || ctx.Err() != nil {
+	if amount, ok := p.held[id]; !ok || amount != held || ctx.Err() != nil {
 		p.t.Errorf("settled without a hold, twice, or with a cancelled context: %v", ctx.Err())
 	}
 	delete(p.held, id)
@@ -84,9 +84,10 @@ const (
 
 func guardedClient(t *testing.T, s *script, opts Options, guards ...guard) *Client {
 	t.Helper()
-	opts.Transport, opts.guards = s, guards
+	opts.Transport = s
 	c, err := New("hs_0123456789", &opts)
 	require.NoError(t, err)
+	c.guards = guards
 	return c
 }
 
@@ -140,7 +141,7 @@ func TestReservation(t *testing.T) {
 			}
 			require.Equal(t, want, p.spent)
 			require.Equal(t, want, call.Cost.AtMost)
-			require.Equal(t, 1, p.settled)
+			require.EqualValues(t, r.held, p.settled)
 			require.Empty(t, p.held)
 			require.Zero(t, call.Overrun)
 		})

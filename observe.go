@@ -55,9 +55,13 @@ type Call struct {
 	Steps      []Step // a decorator's receipts
 	Err        error  // how it ended
 
+	scope   *Scope
 	mu      sync.Mutex
 	beneath Cost
 }
+
+// Tags are those of the scope that the call belongs to.
+func (c *Call) Tags() Tags { return c.scope.Tags() }
 
 // Spent is the cost of this call and of every ended call beneath it. Safe for concurrent use.
 func (c *Call) Spent() Cost {
@@ -110,7 +114,7 @@ func (r *Recorder) Begin(ctx context.Context, call *Call) context.Context {
 // what it saved.
 func (r *Recorder) End(ctx context.Context, call *Call, err error) {
 	if call.Saved != 0 {
-		r.meter.add(call.Model, Totals{Saved: call.Saved})
+		r.count(call, Totals{Saved: call.Saved})
 	}
 	r.end(ctx, call, err)
 }
@@ -120,11 +124,18 @@ type callKey struct{}
 func (r *Recorder) begin(ctx context.Context, call *Call) context.Context {
 	call.ID = newID()
 	call.Parent, _ = ctx.Value(callKey{}).(*Call)
+	call.scope = ScopeOf(ctx)
 	call.Start = time.Now()
 	if r.observer != nil {
 		ctx = r.observer.Begin(ctx, call)
 	}
 	return ctx
+}
+
+// count adds what a call brought to the meter and to the scopes above it.
+func (r *Recorder) count(call *Call, t Totals) {
+	r.meter.add(call.Model, t)
+	call.scope.add(t)
 }
 
 func (r *Recorder) wait(ctx context.Context, call *Call, w Wait) {

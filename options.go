@@ -102,13 +102,18 @@ type Options struct {
 	// fit for 256 concurrent calls, with proxies from the environment for https.
 	Transport http.RoundTripper
 
+	// Budgets guard every call: what could exceed one of them is refused before it is sent. Default: none.
+	Budgets []*Budget
+
+	// Tokens counts the tokens of a request before it is sent, which is what reservations are made of. Default: an
+	// estimate that needs no tables and errs upward.
+	Tokens TokenCounter
+
 	// Gate is asked before each attempt. Default: nil.
 	Gate Gate
 
 	// Observer sees every call. Default: nil.
 	Observer Observer
-
-	guards []guard
 }
 
 // DefaultBaseURL is the address of HolySheep AI.

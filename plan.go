@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -58,24 +59,47 @@ func (c *Client) fingerprint() string {
 	return c.BaseURL() + "#" + hex.EncodeToString(sum[:8])
 }
 
-// Plan prices a request without sending or reserving anything.
-func (c *Client) Plan(_ context.Context, req *ChatRequest) (*Quote, error) {
+// Plan prices a request without sending or reserving anything. Ledgers of budgets are asked how they stand.
+func (c *Client) Plan(ctx context.Context, req *ChatRequest) (*Quote, error) {
+	scope := ScopeOf(ctx)
+	if err := scope.check(); err != nil {
+		return nil, err
+	}
 	r, info, err := c.resolve(req)
 	if err != nil {
 		return nil, err
 	}
-	w := c.worstCase(r, info)
+	w, err := c.worstCase(ctx, r, info)
+	if err != nil {
+		return nil, err
+	}
+	w.fit(r, scope)
 	q := &Quote{
 		Model: r.Model, PromptTokens: w.prompt, MaxTokens: w.completion,
 		Price: w.price, PriceDate: c.opts.Prices.Date(),
 		Expected: Cost{Basis: Unknown}, Worst: Cost{Basis: Unknown},
 	}
-	if w.priced {
-		expected := w.price.Of(Usage{PromptTokens: w.prompt, CompletionTokens: w.completion / 2})
-		q.Expected = Cost{USD: expected, AtMost: w.usd, Basis: Estimated}
-		q.Worst = Cost{USD: w.usd, AtMost: w.usd, Basis: Estimated}
-	} else if len(c.opts.guards) > 0 {
-		q.Refusals = append(q.Refusals, unknownPrice(r.Model))
+	guards := c.guardsFor(scope)
+	if !w.priced {
+		if len(guards) > 0 {
+			q.Refusals = append(q.Refusals, unknownPrice(r.Model))
+		}
+		return q, nil
+	}
+	expected := w.price.Of(Usage{PromptTokens: w.prompt, CompletionTokens: w.completion / 2})
+	q.Expected = Cost{USD: expected, AtMost: w.usd, Basis: Estimated}
+	q.Worst = Cost{USD: w.usd, AtMost: w.usd, Basis: Estimated}
+	q.Refusals = append(q.Refusals, scope.refusals(w.usd)...)
+	for _, b := range c.opts.Budgets {
+		status, err := b.Status(ctx)
+		switch {
+		case err != nil:
+			q.Refusals = append(q.Refusals, err)
+			continue
+		case w.usd > status.Left():
+			q.Refusals = append(q.Refusals, &BudgetError{BudgetStatus: status, Needed: w.usd})
+		}
+		q.Budgets = append(q.Budgets, status)
 	}
 	return q, nil
 }
@@ -95,8 +119,8 @@ type worst struct {
 // An answer's bound where neither request, options nor the model table give one.
 const unknownMaxOutput = 128 << 10
 
-func (c *Client) worstCase(r *ChatRequest, info ModelInfo) worst {
-	w := worst{prompt: promptTokens(r), completion: unknownMaxOutput}
+func (c *Client) worstCase(ctx context.Context, r *ChatRequest, info ModelInfo) (worst, error) {
+	w := worst{completion: unknownMaxOutput}
 	switch {
 	case r.MaxTokens != nil:
 		w.completion = int64(*r.MaxTokens)
@@ -106,11 +130,45 @@ func (c *Client) worstCase(r *ChatRequest, info ModelInfo) worst {
 	if r.N != nil {
 		w.completion *= int64(*r.N)
 	}
+	if counter := c.opts.Tokens; counter != nil {
+		var err error
+		if w.prompt, err = counter.CountTokens(ctx, r); err != nil {
+			return worst{}, fmt.Errorf("holysheep: Options.Tokens: %w", err)
+		}
+		w.prompt = max(w.prompt, 0)
+	} else {
+		w.prompt = promptTokens(r)
+	}
 	w.price, w.priced = c.opts.Prices.Lookup(r.Model)
 	if w.priced {
 		w.usd = w.price.worst(w.prompt, w.completion)
 	}
-	return w
+	return w, nil
+}
+
+// fit lowers max_tokens of r where the caps of the scope leave no room for them and allow that.
+func (w *worst) fit(r *ChatRequest, scope *Scope) {
+	if !w.priced || !scope.isCapped() {
+		return
+	}
+	left, shrink := scope.room()
+	if !shrink || w.usd <= left {
+		return
+	}
+	choices := int64(1)
+	if r.N != nil {
+		choices = max(int64(*r.N), 1)
+	}
+	// The price is not linear where a long prompt costs more, so the largest number that fits is searched for.
+	tokens := sort.Search(int(w.completion/choices), func(n int) bool {
+		return w.price.worst(w.prompt, int64(n+1)*choices) > left
+	})
+	if tokens == 0 {
+		return // not even one: the cap refuses
+	}
+	r.MaxTokens = &tokens
+	w.completion = int64(tokens) * choices
+	w.usd = w.price.worst(w.prompt, w.completion)
 }
 
 // What the framing of messages and tools adds, and the dearest image of the four providers (Claude bills up to

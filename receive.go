@@ -18,12 +18,13 @@ import (
 // chat is a call to /chat/completions.
 type chat struct {
 	call
-	req    *ChatRequest
-	info   ModelInfo
-	usage  bool                          // stream_options were sent
-	yield  func(StreamEvent, error) bool // nil when nobody reads along
-	from   int                           // the attempt that draft comes from
-	*draft                               // set from the first read until the response is made of it
+	req     *ChatRequest
+	info    ModelInfo
+	usage   bool                          // stream_options were sent
+	yield   func(StreamEvent, error) bool // nil when nobody reads along
+	covered int64                         // completion tokens that money is held for, when more than were asked for have come
+	from    int                           // the attempt that draft comes from
+	*draft                                // set from the first read until the response is made of it
 }
 
 // draft is the answer that is being read. Drafts are reused, which saves a chat call 700 bytes of 10,000: at 64
@@ -42,16 +43,21 @@ func (k *chat) discard() {
 	k.draft = nil
 }
 
-func (c *Client) newChat(req *ChatRequest, stream bool) (*chat, error) {
+func (c *Client) newChat(ctx context.Context, req *ChatRequest, stream bool) (*chat, error) {
 	r, info, err := c.resolve(req)
 	if err != nil {
 		return nil, err
 	}
+	w, err := c.worstCase(ctx, r, info)
+	if err != nil {
+		return nil, err
+	}
+	w.fit(r, ScopeOf(ctx))
 	k := &chat{req: r, info: info, usage: stream && !c.noStreamOptions.Load()}
 	k.call = call{
 		client: c, method: http.MethodPost, url: c.chatURL, header: r.Headers, stream: stream,
 		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
-		worst: c.worstCase(r, info), op: k,
+		worst: w, op: k,
 	}
 	if k.body, err = r.encode(info, stream, k.usage); err != nil {
 		return nil, err
@@ -205,6 +211,9 @@ func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error
 		if k.answer.size > o.MaxAnswerBytes {
 			return s.tooLarge("the answer", o.MaxAnswerBytes)
 		}
+		if err := k.cover(ctx); err != nil {
+			return err
+		}
 		if n, whole := k.answer.finishedChoices(); whole && n >= k.wanted() && s.phase.Load() == inStream {
 			s.phase.Store(inTail)
 		}
@@ -219,6 +228,28 @@ func (k *chat) readEvents(ctx context.Context, s *sending, body io.Reader) error
 	return &TransportError{
 		Phase: PhaseBody, Err: errors.New("the stream ended without a finish_reason"), kind: ErrTruncated, retry: true,
 	}
+}
+
+// No real text has more bytes to a token on average: what is longer has more tokens than were asked for.
+const bytesPerToken = 8
+
+// cover reserves more for a stream that does not keep to max_tokens. When that is refused the stream is cut, as the
+// last resort: the gateway may bill what it would have sent.
+func (k *chat) cover(ctx context.Context) error {
+	if len(k.held.guards) == 0 {
+		return nil
+	}
+	tokens := max(k.answer.usage.Completion, int64(k.answer.size/bytesPerToken))
+	covered := max(k.covered, k.worst.completion)
+	if tokens <= covered {
+		return nil
+	}
+	more := k.worst.price.worst(k.worst.prompt, 2*tokens) - k.worst.price.worst(k.worst.prompt, covered)
+	if err := k.held.take(ctx, more); err != nil {
+		return err
+	}
+	k.covered = 2 * tokens
+	return nil
 }
 
 func (k *chat) wanted() int {

@@ -37,7 +37,7 @@ func (c *Client) Stream(ctx context.Context, req *ChatRequest) iter.Seq2[StreamE
 			return
 		}
 		defer c.running.Done()
-		k, err := c.newChat(req, true)
+		k, err := c.newChat(ctx, req, true)
 		if err != nil {
 			yield(StreamEvent{}, err)
 			return

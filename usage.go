@@ -1,6 +1,7 @@
 package holysheep
 
 import (
+	"context"
 	"fmt"
 	"sync"
 
@@ -180,6 +181,14 @@ func (m *meter) snapshot() map[string]Totals {
 		out[model] = *t
 	}
 	return out
+}
+
+// A TokenCounter counts the tokens of a request before it is sent. Package tokens has one; without it they are
+// estimated. It is safe for concurrent use.
+type TokenCounter interface {
+	// CountTokens gives the prompt tokens of a resolved request, or more: what it counts is what is reserved. An
+	// error keeps the call from being sent.
+	CountTokens(ctx context.Context, req *ChatRequest) (int64, error)
 }
 
 // estimateTokens guesses the tokens of a text without tables, erring upward: runs of letters and white space are
