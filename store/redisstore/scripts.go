@@ -1,0 +1,94 @@
+package redisstore
+
+import (
+	"github.com/redis/go-redis/v9"
+)
+
+// Amounts are never Lua numbers where it matters: those are floats, which tell neighbours apart only up to 2^53
+// picodollars, $9,007. Amounts are added by HINCRBY, and near the limit the sum is read back as a string and compared
+// digit by digit.
+//
+// An account is a hash of what is used (spent and reserved together), spent and expired. A reservation is a member of
+// a sorted set, scored by the end of its lease: its id, then keys and amounts, in lines. One whose lease has run out
+// moves to a second set, for a settle that comes late. All keys of a ledger are in one slot of a cluster.
+//
+// Each call of Redis from a script costs about a microsecond, so there are as few as possible: 4 for a reservation, 5
+// for a settle.
+
+// sweep lets leases run out. KEYS epoch, leases, late; ARGV epoch, now, prefix or "" for not now.
+const sweep = `
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return LOST end
+if ARGV[3] ~= '' then
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', ARGV[2], 'LIMIT', 0, 1000)) do
+    local key
+    for line in member:gmatch('\n([^\n]+)') do
+      if key then
+        redis.call('HINCRBY', key, 'spent', line)
+        redis.call('HINCRBY', key, 'expired', line)
+        key = nil
+      else
+        key = ARGV[3] .. line
+      end
+    end
+    redis.call('ZREM', KEYS[2], member)
+    redis.call('ZADD', KEYS[3], ARGV[2], member)
+  end
+  redis.call('ZREMRANGEBYSCORE', KEYS[3], '-inf', tonumber(ARGV[2]) - 86400000)
+end
+`
+
+// reserve: KEYS also the accounts; ARGV also until, member, "again" for a repetition, then amount, limit and forget for
+// each account. Times are milliseconds; forget is when an account may go, 0 for never. Gives -1, the index of the account that has no room, or
+// -2 when the accounts are lost.
+var reserveScript = redis.NewScript(`local LOST = -2` + sweep + `
+-- The lease may have run out before the repetition came.
+if ARGV[6] == 'again' and redis.call('ZSCORE', KEYS[3], ARGV[5]) then return -1 end
+if redis.call('ZADD', KEYS[2], 'NX', ARGV[4], ARGV[5]) == 0 then return -1 end
+for i = 4, #KEYS do
+  local a = 7 + (i - 4) * 3
+  local amount, limit = ARGV[a], ARGV[a + 1]
+  local sum = redis.pcall('HINCRBY', KEYS[i], 'used', amount)
+  local full = type(sum) == 'table' -- it would overflow
+  if not full and sum > tonumber(limit) * 0.999999 then
+    local used = redis.call('HGET', KEYS[i], 'used')
+    full = #used > #limit or #used == #limit and used > limit
+    if full and amount ~= '0' then redis.call('HINCRBY', KEYS[i], 'used', '-' .. amount) end
+  end
+  if full then
+    for j = 4, i - 1 do
+      local taken = ARGV[7 + (j - 4) * 3]
+      if taken ~= '0' then redis.call('HINCRBY', KEYS[j], 'used', '-' .. taken) end
+    end
+    redis.call('ZREM', KEYS[2], ARGV[5])
+    return i - 4
+  end
+  if sum == tonumber(amount) and ARGV[a + 2] ~= '0' then redis.call('PEXPIREAT', KEYS[i], ARGV[a + 2]) end
+end
+return -1
+`)
+
+// settle: KEYS also the accounts; ARGV also member, spent, then for each account spent less the amount, and the amount
+// negated. Gives "lost", "none", or used, spent and expired of each account.
+var settleScript = redis.NewScript(`local LOST = {'lost'}` + sweep + `
+local late = redis.call('ZREM', KEYS[2], ARGV[4]) == 0
+if late and redis.call('ZREM', KEYS[3], ARGV[4]) == 0 then return {'none'} end
+local accounts = {}
+for i = 4, #KEYS do
+  local a = 6 + (i - 4) * 2
+  redis.pcall('HINCRBY', KEYS[i], 'used', ARGV[a])
+  if late then
+    redis.call('HINCRBY', KEYS[i], 'expired', ARGV[a + 1])
+    redis.pcall('HINCRBY', KEYS[i], 'spent', ARGV[a])
+  else
+    redis.pcall('HINCRBY', KEYS[i], 'spent', ARGV[5])
+  end
+  for _, n in ipairs(redis.call('HMGET', KEYS[i], 'used', 'spent', 'expired')) do accounts[#accounts + 1] = n or '0' end
+end
+return accounts
+`)
+
+// account: KEYS also the account. Gives "lost", or used, spent and expired.
+var accountScript = redis.NewScript(`local LOST = {'lost'}` + sweep + `
+local a = redis.call('HMGET', KEYS[4], 'used', 'spent', 'expired')
+return {a[1] or '0', a[2] or '0', a[3] or '0'}
+`)

@@ -1,0 +1,330 @@
+package sqlitestore
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/holysheep-ai/holysheep-go"
+)
+
+// Ledger is a [holysheep.Ledger] in a SQLite file. Close it when the clients that use it are closed.
+type Ledger struct {
+	db      *sql.DB
+	writing sync.Mutex // SQLite has one writer; waiting for it here is cheaper than in the file
+	swept   time.Time  // under writing
+}
+
+// LedgerOptions are what a ledger can be told.
+type LedgerOptions struct {
+	// Durable waits for the disk with every step, so that not even a power cut loses one. Default: false, which is
+	// several times faster and safe against the death of processes.
+	Durable bool
+}
+
+// The file says what it is, and in which version.
+const (
+	applicationID = 0x486f4c67 // "HoLg"
+	version       = 1
+	schema        = `
+CREATE TABLE accounts (
+	key      TEXT PRIMARY KEY,
+	spent    INTEGER NOT NULL,
+	reserved INTEGER NOT NULL,
+	expired  INTEGER NOT NULL,
+	ends     INTEGER NOT NULL -- ms; 0 never
+) STRICT, WITHOUT ROWID;
+CREATE TABLE reservations (
+	id      TEXT PRIMARY KEY,
+	until   INTEGER NOT NULL, -- ms; of the lease
+	expired INTEGER NOT NULL, -- 0 or 1
+	holds   TEXT NOT NULL     -- JSON: [{"k": key, "a": amount}]
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reservations_until ON reservations (expired, until);`
+)
+
+// keepFor is how long a settle may come after the lease, or an account is kept after its period.
+const keepFor = 24 * time.Hour
+
+// OpenLedger opens the ledger in a file, which is made if it is not there. A file that is none of ours, damaged, or of
+// another version is refused. opts may be nil.
+func OpenLedger(path string, opts *LedgerOptions) (*Ledger, error) {
+	var o LedgerOptions
+	if opts != nil {
+		o = *opts
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("sqlitestore: %w", err)
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("sqlitestore: %s is a directory", path)
+	}
+	synchronous := "NORMAL"
+	if o.Durable {
+		synchronous = "FULL"
+	}
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{
+		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")"},
+		"_txlock": {"immediate"},
+	}.Encode()}
+	db, err := sql.Open("sqlite", u.String())
+	if err != nil {
+		return nil, fmt.Errorf("sqlitestore: %w", err)
+	}
+	l := &Ledger{db: db}
+	if err := l.prepare(); err != nil {
+		_ = db.Close()
+		return nil, fmt.Errorf("sqlitestore: %s: %w", path, err)
+	}
+	return l, nil
+}
+
+// prepare makes the tables of a new file, and checks those of an old one.
+func (l *Ledger) prepare() error {
+	ctx := context.Background()
+	return l.write(ctx, func(tx *sql.Tx) error {
+		var id, v, tables int
+		if err := tx.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").Scan(&id, &v, &tables); err != nil {
+			return err
+		}
+		switch {
+		case tables == 0 && id == 0:
+			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", schema, applicationID, version))
+			return err
+		case id != applicationID:
+			return fmt.Errorf("%w: it is a database of something else; choose another file", holysheep.ErrLedger)
+		case v != version:
+			return fmt.Errorf("%w: it has version %d of the tables, this program knows %d: use the release that wrote it", holysheep.ErrLedger, v, version)
+		}
+		return nil
+	})
+}
+
+// Close closes the file.
+func (l *Ledger) Close() error { return l.db.Close() }
+
+// write runs one transaction.
+func (l *Ledger) write(ctx context.Context, do func(*sql.Tx) error) error {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	tx, err := l.db.BeginTx(ctx, nil)
+	if err == nil {
+		if err = do(tx); err == nil {
+			err = tx.Commit()
+		} else {
+			_ = tx.Rollback()
+		}
+	}
+	if e, ok := errors.AsType[*sqlite.Error](err); ok {
+		switch e.Code() & 0xff {
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
+			return fmt.Errorf("%w: the file is damaged or no database; restore it, or begin another: %w", holysheep.ErrLedger, err)
+		}
+		return fmt.Errorf("%w: %w", holysheep.ErrLedger, err)
+	}
+	return err
+}
+
+// held is a hold as the file has it.
+type held struct {
+	Key    string        `json:"k"`
+	Amount holysheep.USD `json:"a"`
+}
+
+var errRefused = errors.New("refused")
+
+// Reserve implements [holysheep.Ledger].
+func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused int, err error) {
+	refused = -1
+	err = l.write(ctx, func(tx *sql.Tx) error {
+		if err := l.sweep(ctx, tx, r.Now); err != nil {
+			return err
+		}
+		holds := make([]held, len(r.Holds))
+		for i, h := range r.Holds {
+			holds[i] = held{h.Key, h.Amount}
+		}
+		packed, err := json.Marshal(holds)
+		if err != nil {
+			return err
+		}
+		res, err := tx.ExecContext(ctx, "INSERT INTO reservations VALUES (?, ?, 0, ?) ON CONFLICT DO NOTHING", r.ID, r.Now.Add(r.Lease).UnixMilli(), string(packed))
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n == 0 {
+			return err // granted before
+		}
+		for i, h := range r.Holds {
+			a, err := account(ctx, tx, h.Key)
+			if err != nil {
+				return err
+			}
+			if used := a.Spent.Plus(a.Reserved); h.Amount < 0 || h.Amount > h.Limit || used > h.Limit-h.Amount {
+				refused = i
+				return errRefused
+			}
+			a.Reserved += h.Amount
+			ends := int64(0)
+			if !h.Ends.IsZero() {
+				ends = h.Ends.UnixMilli()
+			}
+			if err := save(ctx, tx, a, ends); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == errRefused { //nolint:errorlint // ours, bare
+		err = nil
+	}
+	return refused, err
+}
+
+// Settle implements [holysheep.Ledger].
+func (l *Ledger) Settle(ctx context.Context, id string, now time.Time, spent holysheep.USD) ([]holysheep.Account, error) {
+	var accounts []holysheep.Account
+	err := l.write(ctx, func(tx *sql.Tx) error {
+		if err := l.sweep(ctx, tx, now); err != nil {
+			return err
+		}
+		var packed string
+		var expired bool
+		err := tx.QueryRowContext(ctx, "DELETE FROM reservations WHERE id = ? RETURNING holds, expired", id).Scan(&packed, &expired)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("sqlitestore: %w: %q", holysheep.ErrNoReservation, id)
+		}
+		if err != nil {
+			return err
+		}
+		holds, err := unpack(packed)
+		if err != nil {
+			return err
+		}
+		for _, h := range holds {
+			a, err := account(ctx, tx, h.Key)
+			if err != nil {
+				return err
+			}
+			if expired {
+				a.Expired -= h.Amount
+				a.Spent -= h.Amount
+			} else {
+				a.Reserved -= h.Amount
+			}
+			a.Spent = a.Spent.Plus(max(spent, 0))
+			if err := save(ctx, tx, a, keepEnds); err != nil {
+				return err
+			}
+			accounts = append(accounts, a)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return accounts, nil
+}
+
+// Account implements [holysheep.Ledger].
+func (l *Ledger) Account(ctx context.Context, key string, now time.Time) (holysheep.Account, error) {
+	var a holysheep.Account
+	err := l.write(ctx, func(tx *sql.Tx) (err error) {
+		if err := l.sweep(ctx, tx, now); err != nil {
+			return err
+		}
+		a, err = account(ctx, tx, key)
+		return err
+	})
+	return a, err
+}
+
+func unpack(packed string) (holds []held, err error) {
+	if err := json.Unmarshal([]byte(packed), &holds); err != nil {
+		return nil, fmt.Errorf("%w: a reservation that cannot be read: %w", holysheep.ErrLedger, err)
+	}
+	return holds, nil
+}
+
+func account(ctx context.Context, tx *sql.Tx, key string) (holysheep.Account, error) {
+	a := holysheep.Account{Key: key}
+	err := tx.QueryRowContext(ctx, "SELECT spent, reserved, expired FROM accounts WHERE key = ?", key).Scan(&a.Spent, &a.Reserved, &a.Expired)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = nil
+	}
+	return a, err
+}
+
+// keepEnds leaves the end of an account's period as it is.
+const keepEnds = math.MinInt64
+
+// save writes an account. Sums are made in Go: SQLite's become floats when they overflow.
+func save(ctx context.Context, tx *sql.Tx, a holysheep.Account, ends int64) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO accounts VALUES (?1, ?2, ?3, ?4, max(?5, 0))
+		ON CONFLICT (key) DO UPDATE SET spent = ?2, reserved = ?3, expired = ?4, ends = CASE WHEN ?5 < 0 THEN ends ELSE ?5 END`,
+		a.Key, int64(a.Spent), int64(a.Reserved), int64(a.Expired), ends)
+	return err
+}
+
+// sweep lets leases run out, once a second, and forgets what has been over for long.
+func (l *Ledger) sweep(ctx context.Context, tx *sql.Tx, now time.Time) error {
+	if gone := now.Sub(l.swept); gone >= 0 && gone < time.Second {
+		return nil
+	}
+	l.swept = now
+	rows, err := tx.QueryContext(ctx, "SELECT id, holds FROM reservations WHERE expired = 0 AND until <= ?", now.UnixMilli())
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	over := map[string]string{}
+	for rows.Next() {
+		var id, packed string
+		if err := rows.Scan(&id, &packed); err != nil {
+			return err
+		}
+		over[id] = packed
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	for id, packed := range over {
+		holds, err := unpack(packed)
+		if err != nil {
+			return err
+		}
+		for _, h := range holds {
+			a, err := account(ctx, tx, h.Key)
+			if err != nil {
+				return err
+			}
+			a.Reserved -= h.Amount
+			a.Spent += h.Amount
+			a.Expired += h.Amount
+			if err := save(ctx, tx, a, keepEnds); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE reservations SET expired = 1 WHERE id = ?", id); err != nil {
+			return err
+		}
+	}
+	forget := now.Add(-keepFor).UnixMilli()
+	if _, err := tx.ExecContext(ctx, "DELETE FROM reservations WHERE expired = 1 AND until < ?", forget); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "DELETE FROM accounts WHERE ends > 0 AND ends < ? AND reserved = 0", forget)
+	return err
+}
