@@ -74,7 +74,8 @@ type Budget struct {
 type BudgetStatus struct {
 	Budget   string    // its name; empty for the cap of a scope
 	Value    string    // of the tag whose account it is, "" without PerTag
-	Limit    USD       // for the period
+	Account  string    // the account's key in the ledger
+	Limit    USD       // for the period: an operator's, or the budget's
 	Spent    USD       // settled, at what may be billed
 	Reserved USD       // held for calls on their way
 	Expired  USD       // the part of Spent whose calls were never settled
@@ -91,7 +92,8 @@ type BudgetStatus struct {
 func (s BudgetStatus) Left() USD { return max(s.Limit-s.Spent.Plus(s.Reserved), 0) }
 
 // BudgetError is a call that was not sent, or not sent again, because of a budget or the cap of a scope. It matches
-// [ErrBudgetExceeded] when the money does not reach, and [ErrLedger] when the ledger could not be asked.
+// [ErrBudgetExceeded] when the money does not reach, [ErrBlocked] when an
+// operator has blocked it, and [ErrLedger] when the ledger could not be asked.
 type BudgetError struct {
 	BudgetStatus
 	Needed USD   // the worst case that was asked for
@@ -237,7 +239,7 @@ func (b *Budget) OpenedByFailure() int64 { return b.opened.Load() }
 func (b *Budget) status(value string, a Account, now time.Time) BudgetStatus {
 	p := b.period(now)
 	s := BudgetStatus{
-		Budget: b.Name, Value: value, Limit: b.limit(value),
+		Budget: b.Name, Value: value, Account: a.Key, Limit: cmp.Or(a.Limit, b.limit(value)),
 		Spent: a.Spent, Reserved: a.Reserved, Expired: a.Expired, Starts: p.start, ResetsAt: p.end,
 	}
 	length, gone := p.end.Sub(p.start), now.Sub(p.start)
@@ -302,9 +304,11 @@ func (g *ledgerGuard) bounded(ctx context.Context) (context.Context, context.Can
 	return context.WithTimeout(ctx, ledgerTimeout)
 }
 
-func (g *ledgerGuard) hold(ctx context.Context, id string, amount USD) (bool, error) {
+func (g *ledgerGuard) hold(ctx context.Context, id, model string, amount USD) (bool, error) {
 	now := time.Now()
-	r := Reservation{ID: id, Now: now, Lease: g.lease, Holds: make([]Hold, len(g.budgets))}
+	r := Reservation{
+		ID: id, Now: now, Lease: g.lease, Holds: make([]Hold, len(g.budgets)), Model: model, Tags: ScopeOf(ctx).own(),
+	}
 	for i, b := range g.budgets {
 		value, err := b.valueIn(ctx)
 		if err != nil {
@@ -317,6 +321,8 @@ func (g *ledgerGuard) hold(ctx context.Context, id string, amount USD) (bool, er
 	refused, err := g.ledger.Reserve(bounded, r)
 	cancel()
 	switch {
+	case errors.Is(err, ErrBlocked):
+		return false, &BudgetError{BudgetStatus: BudgetStatus{Budget: g.budgets[0].Name}, Needed: amount, Err: err}
 	case err != nil:
 		return g.unreachable(ctx, r, err)
 	case refused >= 0:
@@ -392,7 +398,7 @@ func (g *ledgerGuard) settle(ctx context.Context, id string, _, spent USD) {
 		if accounts[i].Key != b.key(b.period(now), value) {
 			continue // the period is over
 		}
-		part := float64(accounts[i].Spent) / float64(max(b.limit(value), 1))
+		part := float64(accounts[i].Spent) / float64(max(cmp.Or(accounts[i].Limit, b.limit(value)), 1))
 		if n, _ := slices.BinarySearchFunc(b.Alerts, part, func(a, part float64) int {
 			return cmp.Compare(a, part) | 1 // the first above
 		}); n > 0 {

@@ -373,3 +373,35 @@ func TestBadBudgets(t *testing.T) {
 	}})
 	require.ErrorContains(t, err, "twice in one ledger")
 }
+
+// An operator freezes, blocks and raises on a running fleet.
+func TestSwitchesReachCalls(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	ledger := &holysheep.MemoryLedger{}
+	_, worst := budgeted(t, gw)
+	b := &holysheep.Budget{Name: "b", Limit: worst, Ledger: ledger}
+	c, _ := budgeted(t, gw, b)
+	set := func(s holysheep.Switch) {
+		s.By, s.At = "ann", time.Now()
+		require.NoError(t, ledger.SetSwitch(t.Context(), s))
+	}
+	set(holysheep.Switch{Target: holysheep.SwitchModel + holysheep.DeepSeekV32, On: true, Reason: "it is down"})
+	_, err := c.Chat(t.Context(), ask("x"))
+	require.ErrorIs(t, err, holysheep.ErrBlocked)
+	require.NotErrorIs(t, err, holysheep.ErrBudgetExceeded)
+	require.ErrorContains(t, err, "by ann: it is down")
+	require.Empty(t, gw.Requests())
+	set(holysheep.Switch{Target: holysheep.SwitchModel + holysheep.DeepSeekV32})
+
+	_, err = c.Chat(t.Context(), ask("x"))
+	require.NoError(t, err)
+	_, err = c.Chat(t.Context(), ask("x"))
+	over, ok := errors.AsType[*holysheep.BudgetError](err)
+	require.True(t, ok)
+	set(holysheep.Switch{Target: holysheep.SwitchLimit + over.Account, On: true, Limit: 3 * worst})
+	_, err = c.Chat(t.Context(), ask("x"))
+	require.NoError(t, err)
+	status, err := b.Status(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, 3*worst, status.Limit)
+}

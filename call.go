@@ -70,7 +70,7 @@ func (k *call) run(ctx context.Context) (err error) {
 	}
 	k.rec.Attempts = k.first[:0]
 	ctx = c.recorder.begin(ctx, &k.rec)
-	k.held.id = k.rec.ID
+	k.held.id, k.held.model = k.rec.ID, k.rec.Model
 	err = errPanicked // unless we get there
 	defer func() { k.finish(ctx, err) }()
 

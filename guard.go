@@ -8,8 +8,9 @@ import (
 
 // A guard is asked before money may be spent, and told what was. Budgets and the caps of scopes are guards.
 type guard interface {
-	// hold reserves amount under id, or refuses. Not held and no error: the call may go on unguarded.
-	hold(ctx context.Context, id string, amount USD) (held bool, err error)
+	// hold reserves amount for a call to model under id, or refuses. Not held and no error: the call may go on
+	// unguarded.
+	hold(ctx context.Context, id, model string, amount USD) (held bool, err error)
 
 	// settle ends the reservation: spent is what counts, and what was held is free again. It is called exactly once
 	// for every id that is held, with a context that is not cancelled.
@@ -20,6 +21,7 @@ type guard interface {
 type reservation struct {
 	guards []guard
 	id     string
+	model  string
 	held   USD
 	rounds int // how often money was taken
 	taken  []hold
@@ -45,7 +47,7 @@ func (r *reservation) take(ctx context.Context, amount USD) error {
 	}
 	before := len(r.taken)
 	for _, g := range r.guards {
-		held, err := g.hold(ctx, id, amount)
+		held, err := g.hold(ctx, id, r.model, amount)
 		if err != nil {
 			for len(r.taken) > before {
 				h := r.taken[len(r.taken)-1]

@@ -24,7 +24,7 @@ type purse struct {
 
 var errNoMoney = errors.New("no money")
 
-func (p *purse) hold(_ context.Context, id string, amount USD) (bool, error) {
+func (p *purse) hold(_ context.Context, id, _ string, amount USD) (bool, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	total := p.spent + amount

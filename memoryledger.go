@@ -3,6 +3,8 @@ package holysheep
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -14,6 +16,8 @@ type MemoryLedger struct {
 	held     map[string]*taken
 	free     *taken    // used again, so that a reservation allocates nothing
 	swept    time.Time // when leases were last looked at
+	switches map[string]Switch
+	rows     []Switch // of switches
 }
 
 type account struct {
@@ -47,9 +51,19 @@ func (l *MemoryLedger) Reserve(_ context.Context, r Reservation) (refused int, e
 	if l.held[r.ID] != nil {
 		return -1, nil
 	}
+	if len(l.switches) > 0 {
+		for _, target := range r.Targets() {
+			if s, ok := l.switches[target]; ok {
+				return 0, s.Blocked()
+			}
+		}
+	}
 	t := l.take()
 	for i, h := range r.Holds {
 		a := l.account(h)
+		if a.Limit > 0 {
+			h.Limit = a.Limit
+		}
 		if used := a.Spent.Plus(a.Reserved); h.Amount < 0 || h.Amount > h.Limit || used > h.Limit-h.Amount {
 			l.release(t)
 			return i, nil
@@ -98,6 +112,43 @@ func (l *MemoryLedger) Account(_ context.Context, key string, now time.Time) (Ac
 		return a.Account, nil
 	}
 	return Account{Key: key}, nil
+}
+
+// SetSwitch implements [Operator].
+func (l *MemoryLedger) SetSwitch(_ context.Context, s Switch) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows = append(l.rows, s)
+	if len(l.rows) > maxSwitchRows {
+		l.rows = slices.Delete(l.rows, 0, 1)
+	}
+	if key, ok := strings.CutPrefix(s.Target, SwitchLimit); ok {
+		if !s.On {
+			s.Limit = 0
+		}
+		l.account(Hold{Key: key}).Limit = s.Limit
+		return nil
+	}
+	if l.switches == nil {
+		l.switches = map[string]Switch{}
+	}
+	delete(l.switches, s.Target)
+	if s.On {
+		l.switches[s.Target] = s
+	}
+	return nil
+}
+
+const maxSwitchRows = 10_000
+
+// Switches implements [Operator].
+func (l *MemoryLedger) Switches(context.Context) ([]Switch, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.rows), nil
 }
 
 func (l *MemoryLedger) account(h Hold) *account {

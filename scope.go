@@ -66,6 +66,14 @@ func (s *Scope) Tags() Tags {
 	return maps.Clone(s.tags)
 }
 
+// own gives all tags, not to be changed.
+func (s *Scope) own() Tags {
+	if s == nil {
+		return nil
+	}
+	return s.tags
+}
+
 // Totals sums up the calls that have ended.
 func (s *Scope) Totals() Totals {
 	if s == nil {
@@ -137,7 +145,7 @@ func (s *Scope) room() (left USD, shrink bool) {
 func (s *Scope) left() USD { return s.limit - s.totals.Cost.AtMost.Plus(s.held) }
 
 // hold makes a Scope a guard: amount is held under every cap here and above, or under none.
-func (s *Scope) hold(_ context.Context, _ string, amount USD) (bool, error) {
+func (s *Scope) hold(_ context.Context, _, _ string, amount USD) (bool, error) {
 	for at := s; at != nil; at = at.parent {
 		if err := at.take(amount); err != nil {
 			for below := s; below != at; below = below.parent {

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) holysheep.Ledger) {
 		"StrangeKeys":         strangeKeys,
 		"LastCent":            lastCent,
 		"Random":              random,
+		"Switches":            switches,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, open(t)) })
 	}
@@ -267,5 +268,82 @@ func random(t *testing.T, l holysheep.Ledger) {
 	wg.Wait()
 	for i, key := range keys {
 		expect(t, l, noon, holysheep.Account{Key: key, Spent: holysheep.USD(sums[i].Load())})
+	}
+}
+
+// Switches block what they concern and nothing else, until they are lifted; each leaves a row.
+func switches(t *testing.T, l holysheep.Ledger) {
+	op, ok := l.(holysheep.Operator)
+	if !ok {
+		t.Skip("this ledger has no switches")
+	}
+	var rows []holysheep.Switch
+	set := func(s holysheep.Switch) {
+		s.At, s.By, s.Reason = noon.Add(time.Duration(len(rows))*time.Second), "ann", "a test"
+		if err := op.SetSwitch(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+		rows = append(rows, s)
+	}
+	call := reservation("", 1, "a")
+	call.Model, call.Tags = "gpt-4.1", holysheep.Tags{"tenant": "acme", "feature": "x/y"}
+	n := 0
+	expectBlocked := func(want bool) {
+		t.Helper()
+		n++
+		call.ID = fmt.Sprint("switch ", n)
+		refused, err := l.Reserve(t.Context(), call)
+		if want && !errors.Is(err, holysheep.ErrBlocked) || !want && (err != nil || refused >= 0) {
+			t.Fatalf("after %+v: got %d, %v, want blocked: %v", rows, refused, err, want)
+		}
+	}
+	expectBlocked(false)
+	for _, target := range []string{"all", "model/gpt-4.1", "tag/tenant/acme", "tag/feature/x/y"} {
+		set(holysheep.Switch{Target: target, On: true})
+		expectBlocked(true)
+		set(holysheep.Switch{Target: target})
+		expectBlocked(false)
+	}
+	for _, target := range []string{"model/gpt-4", "tag/tenant/acm", "tag/app/acme"} {
+		set(holysheep.Switch{Target: target, On: true})
+		expectBlocked(false)
+	}
+
+	// A raised limit holds for its account, to the picodollar.
+	held, err := l.Account(t.Context(), "a", noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call.Holds[0].Limit = held.Reserved
+	full := call
+	full.ID = "over the limit"
+	reserve(t, l, full, 0)
+	set(holysheep.Switch{Target: "limit/a", On: true, Limit: 60_000 * dollar})
+	account, err := l.Account(t.Context(), "a", noon)
+	if err != nil || account.Limit != 60_000*dollar {
+		t.Fatalf("got %+v, %v", account, err)
+	}
+	full.ID, full.Holds[0].Amount = "one too many", 60_000*dollar-account.Reserved+1
+	reserve(t, l, full, 0)
+	full.ID, full.Holds[0].Amount = "all of it", 60_000*dollar-account.Reserved
+	reserve(t, l, full, -1)
+	set(holysheep.Switch{Target: "limit/a"})
+	full.ID, full.Holds[0].Amount = "after", 1
+	reserve(t, l, full, 0)
+
+	if err := op.SetSwitch(t.Context(), holysheep.Switch{Target: "models/gpt-4.1", On: true, By: "ann"}); !errors.Is(err, holysheep.ErrBadRequest) {
+		t.Fatalf("a switch for nothing: %v", err)
+	}
+	got, err := op.Switches(t.Context())
+	if err != nil || len(got) != len(rows) {
+		t.Fatalf("%d rows, %v, want %d", len(got), err, len(rows))
+	}
+	for i := range rows {
+		if !got[i].At.Equal(rows[i].At) {
+			t.Fatalf("row %d: got %+v, want %+v", i, got[i], rows[i])
+		}
+		if got[i].At = rows[i].At; got[i] != rows[i] {
+			t.Fatalf("row %d: got %+v, want %+v", i, got[i], rows[i])
+		}
 	}
 }

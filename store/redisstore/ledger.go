@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -61,7 +62,7 @@ func NewLedger(rdb redis.UniversalClient, opts *LedgerOptions) (*Ledger, error) 
 	}
 	prefix := "holysheep:{" + o.Name + "}:"
 	return &Ledger{
-		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late"}, must: o.MustExist,
+		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches"}, must: o.MustExist,
 	}, nil
 }
 
@@ -111,22 +112,37 @@ func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused 
 	if strings.Count(member.String(), "\n") != 2*len(r.Holds) {
 		return 0, &holysheep.RequestError{Field: "Reservation", Reason: "a line break in its ID or a key"}
 	}
+	for _, target := range r.Targets() {
+		args = append(args, target)
+	}
 	p.member = member.String()
 	args[4] = p.member
 	l.pending.Store(r.ID, p)
-	n, _, err := twice(ctx, func(again string) (int, error) {
+	got, _, err := twice(ctx, func(again string) (any, error) {
 		args[5] = again
-		return reserveScript.Run(ctx, l.rdb, keys, args...).Int()
+		return reserveScript.Run(ctx, l.rdb, keys, args...).Result()
 	})
-	switch {
-	case err != nil:
+	if err != nil {
 		return 0, failed(err)
-	case n == -2:
-		return 0, errLost
-	case n >= 0:
-		l.pending.Delete(r.ID)
 	}
-	return n, nil
+	switch got := got.(type) {
+	case int64:
+		if got == -2 {
+			return 0, errLost
+		}
+		if got >= 0 {
+			l.pending.Delete(r.ID)
+		}
+		return int(got), nil
+	case string:
+		l.pending.Delete(r.ID)
+		var s holysheep.Switch
+		if err := json.Unmarshal([]byte(got), &s); err != nil {
+			return 0, failed(err)
+		}
+		return 0, s.Blocked()
+	}
+	return 0, failed(fmt.Errorf("%T from a script", got))
 }
 
 // keepFor is how long a settle may come after the lease, or an account is kept after its period.
@@ -185,7 +201,7 @@ func (l *Ledger) Settle(ctx context.Context, id string, now time.Time, spent hol
 	}
 	accounts := make([]holysheep.Account, len(p.holds))
 	for i, h := range p.holds {
-		if accounts[i], err = parseAccount(h.Key, got[3*i:]); err != nil {
+		if accounts[i], err = parseAccount(h.Key, got[min(accountFields*i, len(got)):]); err != nil {
 			return nil, err
 		}
 	}
@@ -206,12 +222,14 @@ func (l *Ledger) Account(ctx context.Context, key string, now time.Time) (holysh
 	return parseAccount(key, got)
 }
 
-// parseAccount reads used, spent and expired.
+const accountFields = 4
+
+// parseAccount reads used, spent, expired and limit.
 func parseAccount(key string, fields []string) (holysheep.Account, error) {
-	if len(fields) < 3 {
+	if len(fields) < accountFields {
 		return holysheep.Account{}, errLost
 	}
-	var n [3]int64
+	var n [accountFields]int64
 	for i := range n {
 		var err error
 		if n[i], err = strconv.ParseInt(fields[i], 10, 64); err != nil {
@@ -219,8 +237,58 @@ func parseAccount(key string, fields []string) (holysheep.Account, error) {
 		}
 	}
 	return holysheep.Account{
-		Key: key, Spent: holysheep.USD(n[1]), Reserved: holysheep.USD(n[0] - n[1]), Expired: holysheep.USD(n[2]),
+		Key: key, Spent: holysheep.USD(n[1]), Reserved: holysheep.USD(n[0] - n[1]), Expired: holysheep.USD(n[2]), Limit: holysheep.USD(n[3]),
 	}, nil
+}
+
+// SetSwitch implements [holysheep.Operator].
+func (l *Ledger) SetSwitch(ctx context.Context, s holysheep.Switch) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	if _, err := l.join(ctx); err != nil {
+		return err
+	}
+	row, err := json.Marshal(s)
+	if err != nil {
+		return failed(err)
+	}
+	_, err = l.rdb.TxPipelined(ctx, func(p redis.Pipeliner) error {
+		switches, rows := l.keys[3], l.keys[3]+":rows"
+		account, isLimit := strings.CutPrefix(s.Target, holysheep.SwitchLimit)
+		switch {
+		case isLimit && s.On:
+			p.HSet(ctx, switches, l.prefix+account, int64(s.Limit))
+		case isLimit:
+			p.HDel(ctx, switches, l.prefix+account)
+		case s.On:
+			p.HSet(ctx, switches, s.Target, row)
+		default:
+			p.HDel(ctx, switches, s.Target)
+		}
+		p.RPush(ctx, rows, row)
+		p.LTrim(ctx, rows, -10_000, -1)
+		return nil
+	})
+	if err != nil {
+		return failed(err)
+	}
+	return nil
+}
+
+// Switches implements [holysheep.Operator].
+func (l *Ledger) Switches(ctx context.Context) ([]holysheep.Switch, error) {
+	rows, err := l.rdb.LRange(ctx, l.keys[3]+":rows", 0, -1).Result()
+	if err != nil {
+		return nil, failed(err)
+	}
+	switches := make([]holysheep.Switch, len(rows))
+	for i, row := range rows {
+		if err := json.Unmarshal([]byte(row), &switches[i]); err != nil {
+			return nil, failed(err)
+		}
+	}
+	return switches, nil
 }
 
 // join gives the epoch of the accounts; the first process makes it, and checks that Redis will keep them.

@@ -10,12 +10,13 @@ import (
 //
 // An account is a hash of what is used (spent and reserved together), spent and expired. A reservation is a member of
 // a sorted set, scored by the end of its lease: its id, then keys and amounts, in lines. One whose lease has run out
-// moves to a second set, for a settle that comes late. All keys of a ledger are in one slot of a cluster.
+// moves to a second set, for a settle that comes late. A hash has the switches that are on: the switch under its target, a limit under the key
+// of its account. All keys of a ledger are in one slot of a cluster.
 //
-// Each call of Redis from a script costs about a microsecond, so there are as few as possible: 4 for a reservation, 5
+// Each call of Redis from a script costs about a microsecond, so there are as few as possible: 5 for a reservation, 6
 // for a settle.
 
-// sweep lets leases run out. KEYS epoch, leases, late; ARGV epoch, now, prefix or "" for not now.
+// sweep lets leases run out. KEYS epoch, leases, late, switches; ARGV epoch, now, prefix or "" for not now.
 const sweep = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return LOST end
 if ARGV[3] ~= '' then
@@ -37,16 +38,23 @@ if ARGV[3] ~= '' then
 end
 `
 
-// reserve: KEYS also the accounts; ARGV also until, member, "again" for a repetition, then amount, limit and forget for
-// each account. Times are milliseconds; forget is when an account may go, 0 for never. Gives -1, the index of the account that has no room, or
-// -2 when the accounts are lost.
+// reserve: KEYS also the accounts; ARGV also until, member, "again" for a repetition, amount, limit and forget for each
+// account, and last the targets of switches. Times are milliseconds; forget is when an account may go, 0 for never.
+// Gives -1, the index of the account that has no room, -2 when the accounts are lost, or the switch that is against it.
 var reserveScript = redis.NewScript(`local LOST = -2` + sweep + `
+local switched = redis.call('HLEN', KEYS[4]) > 0
+if switched then
+  for i = 7 + (#KEYS - 4) * 3, #ARGV do
+    local s = redis.call('HGET', KEYS[4], ARGV[i])
+    if s then return s end
+  end
+end
 -- The lease may have run out before the repetition came.
 if ARGV[6] == 'again' and redis.call('ZSCORE', KEYS[3], ARGV[5]) then return -1 end
 if redis.call('ZADD', KEYS[2], 'NX', ARGV[4], ARGV[5]) == 0 then return -1 end
-for i = 4, #KEYS do
-  local a = 7 + (i - 4) * 3
-  local amount, limit = ARGV[a], ARGV[a + 1]
+for i = 5, #KEYS do
+  local a = 7 + (i - 5) * 3
+  local amount, limit = ARGV[a], switched and redis.call('HGET', KEYS[4], KEYS[i]) or ARGV[a + 1]
   local sum = redis.pcall('HINCRBY', KEYS[i], 'used', amount)
   local full = type(sum) == 'table' -- it would overflow
   if not full and sum > tonumber(limit) * 0.999999 then
@@ -55,12 +63,12 @@ for i = 4, #KEYS do
     if full and amount ~= '0' then redis.call('HINCRBY', KEYS[i], 'used', '-' .. amount) end
   end
   if full then
-    for j = 4, i - 1 do
-      local taken = ARGV[7 + (j - 4) * 3]
+    for j = 5, i - 1 do
+      local taken = ARGV[7 + (j - 5) * 3]
       if taken ~= '0' then redis.call('HINCRBY', KEYS[j], 'used', '-' .. taken) end
     end
     redis.call('ZREM', KEYS[2], ARGV[5])
-    return i - 4
+    return i - 5
   end
   if sum == tonumber(amount) and ARGV[a + 2] ~= '0' then redis.call('PEXPIREAT', KEYS[i], ARGV[a + 2]) end
 end
@@ -68,13 +76,13 @@ return -1
 `)
 
 // settle: KEYS also the accounts; ARGV also member, spent, then for each account spent less the amount, and the amount
-// negated. Gives "lost", "none", or used, spent and expired of each account.
+// negated. Gives "lost", "none", or used, spent, expired and limit of each account.
 var settleScript = redis.NewScript(`local LOST = {'lost'}` + sweep + `
 local late = redis.call('ZREM', KEYS[2], ARGV[4]) == 0
 if late and redis.call('ZREM', KEYS[3], ARGV[4]) == 0 then return {'none'} end
 local accounts = {}
-for i = 4, #KEYS do
-  local a = 6 + (i - 4) * 2
+for i = 5, #KEYS do
+  local a = 6 + (i - 5) * 2
   redis.pcall('HINCRBY', KEYS[i], 'used', ARGV[a])
   if late then
     redis.call('HINCRBY', KEYS[i], 'expired', ARGV[a + 1])
@@ -83,12 +91,13 @@ for i = 4, #KEYS do
     redis.pcall('HINCRBY', KEYS[i], 'spent', ARGV[5])
   end
   for _, n in ipairs(redis.call('HMGET', KEYS[i], 'used', 'spent', 'expired')) do accounts[#accounts + 1] = n or '0' end
+  accounts[#accounts + 1] = redis.call('HGET', KEYS[4], KEYS[i]) or '0'
 end
 return accounts
 `)
 
-// account: KEYS also the account. Gives "lost", or used, spent and expired.
+// account: KEYS also the account. Gives "lost", or used, spent, expired and limit.
 var accountScript = redis.NewScript(`local LOST = {'lost'}` + sweep + `
-local a = redis.call('HMGET', KEYS[4], 'used', 'spent', 'expired')
-return {a[1] or '0', a[2] or '0', a[3] or '0'}
+local a = redis.call('HMGET', KEYS[5], 'used', 'spent', 'expired')
+return {a[1] or '0', a[2] or '0', a[3] or '0', redis.call('HGET', KEYS[4], KEYS[5]) or '0'}
 `)

@@ -51,6 +51,15 @@ CREATE TABLE reservations (
 	expired INTEGER NOT NULL, -- 0 or 1
 	holds   TEXT NOT NULL     -- JSON: [{"k": key, "a": amount}]
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE switches (
+	target TEXT PRIMARY KEY,
+	switch TEXT NOT NULL,    -- JSON
+	lim    INTEGER NOT NULL  -- of an account; 0 for other targets
+) STRICT, WITHOUT ROWID;
+CREATE TABLE switch_rows (
+	row    INTEGER PRIMARY KEY,
+	switch TEXT NOT NULL
+) STRICT;
 CREATE INDEX reservations_until ON reservations (expired, until);`
 )
 
@@ -152,6 +161,9 @@ func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused 
 		if err := l.sweep(ctx, tx, r.Now); err != nil {
 			return err
 		}
+		if err := blocked(ctx, tx, &r); err != nil {
+			return err
+		}
 		holds := make([]held, len(r.Holds))
 		for i, h := range r.Holds {
 			holds[i] = held{h.Key, h.Amount}
@@ -171,6 +183,9 @@ func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused 
 			a, err := account(ctx, tx, h.Key)
 			if err != nil {
 				return err
+			}
+			if a.Limit > 0 {
+				h.Limit = a.Limit
 			}
 			if used := a.Spent.Plus(a.Reserved); h.Amount < 0 || h.Amount > h.Limit || used > h.Limit-h.Amount {
 				refused = i
@@ -251,6 +266,78 @@ func (l *Ledger) Account(ctx context.Context, key string, now time.Time) (holysh
 	return a, err
 }
 
+// blocked looks for a switch against r.
+func blocked(ctx context.Context, tx *sql.Tx, r *holysheep.Reservation) error {
+	var any bool
+	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM switches WHERE lim = 0)").Scan(&any); err != nil || !any {
+		return err
+	}
+	for _, target := range r.Targets() {
+		var row string
+		err := tx.QueryRowContext(ctx, "SELECT switch FROM switches WHERE target = ?", target).Scan(&row)
+		if errors.Is(err, sql.ErrNoRows) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		var s holysheep.Switch
+		if err := json.Unmarshal([]byte(row), &s); err != nil {
+			return fmt.Errorf("%w: a switch that cannot be read: %w", holysheep.ErrLedger, err)
+		}
+		return s.Blocked()
+	}
+	return nil
+}
+
+// SetSwitch implements [holysheep.Operator].
+func (l *Ledger) SetSwitch(ctx context.Context, s holysheep.Switch) error {
+	if err := s.Check(); err != nil {
+		return err
+	}
+	row, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, "DELETE FROM switches WHERE target = ?", s.Target)
+		if err == nil && s.On {
+			_, err = tx.ExecContext(ctx, "INSERT INTO switches VALUES (?, ?, ?)", s.Target, string(row), int64(s.Limit))
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "INSERT INTO switch_rows (switch) VALUES (?)", string(row))
+		}
+		if err == nil {
+			_, err = tx.ExecContext(ctx, "DELETE FROM switch_rows WHERE row <= (SELECT max(row) FROM switch_rows) - 10000")
+		}
+		return err
+	})
+}
+
+// Switches implements [holysheep.Operator].
+func (l *Ledger) Switches(ctx context.Context) (switches []holysheep.Switch, err error) {
+	err = l.write(ctx, func(tx *sql.Tx) error {
+		rows, err := tx.QueryContext(ctx, "SELECT switch FROM switch_rows ORDER BY row")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var row string
+			if err := rows.Scan(&row); err != nil {
+				return err
+			}
+			var s holysheep.Switch
+			if err := json.Unmarshal([]byte(row), &s); err != nil {
+				return err
+			}
+			switches = append(switches, s)
+		}
+		return rows.Err()
+	})
+	return switches, err
+}
+
 func unpack(packed string) (holds []held, err error) {
 	if err := json.Unmarshal([]byte(packed), &holds); err != nil {
 		return nil, fmt.Errorf("%w: a reservation that cannot be read: %w", holysheep.ErrLedger, err)
@@ -260,10 +347,9 @@ func unpack(packed string) (holds []held, err error) {
 
 func account(ctx context.Context, tx *sql.Tx, key string) (holysheep.Account, error) {
 	a := holysheep.Account{Key: key}
-	err := tx.QueryRowContext(ctx, "SELECT spent, reserved, expired FROM accounts WHERE key = ?", key).Scan(&a.Spent, &a.Reserved, &a.Expired)
-	if errors.Is(err, sql.ErrNoRows) {
-		err = nil
-	}
+	err := tx.QueryRowContext(ctx, `SELECT coalesce(spent, 0), coalesce(reserved, 0), coalesce(expired, 0), coalesce(lim, 0)
+		FROM (SELECT ?1 AS k) LEFT JOIN accounts ON key = k LEFT JOIN switches ON target = '`+holysheep.SwitchLimit+`' || k`,
+		key).Scan(&a.Spent, &a.Reserved, &a.Expired, &a.Limit)
 	return a, err
 }
 
