@@ -268,8 +268,8 @@ func (l *Ledger) Account(ctx context.Context, key string, now time.Time) (holysh
 
 // blocked looks for a switch against r.
 func blocked(ctx context.Context, tx *sql.Tx, r *holysheep.Reservation) error {
-	var any bool
-	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM switches WHERE lim = 0)").Scan(&any); err != nil || !any {
+	var some bool
+	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM switches WHERE lim = 0)").Scan(&some); err != nil || !some {
 		return err
 	}
 	for _, target := range r.Targets() {
