@@ -85,7 +85,7 @@ func ExamplePlan() {
 		return
 	}
 	fmt.Println(plan.Model, "costs at most", plan.Worst.USD)
-	// Output: gpt-4.1 costs at most $0.00405
+	// Output: gpt-4.1 costs at most $0.004056
 }
 
 func Example_errors() {

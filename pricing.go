@@ -88,8 +88,12 @@ func badPrice(where, reason string) error {
 	return fmt.Errorf("%w: %s: %s", ErrBadPrice, where, reason)
 }
 
-// No model costs a thousand dollars for a million tokens; a figure above is in another unit.
-const absurdPrice = 1000 * dollar
+// What a price for a million tokens may be, unless it is 0. A price above is one for something else; one below is a
+// price for a single token: the lowest that anybody has published is HolySheep's $0.0001.
+const (
+	highestPrice = 1000 * dollar
+	lowestPrice  = dollar / 10_000
+)
 
 // problems lists what is wrong with a price.
 func (p Price) problems(model string) []error {
@@ -107,7 +111,7 @@ func (p Price) problems(model string) []error {
 		if f.value < 0 {
 			bad(f.field, "negative")
 		}
-		if f.value > absurdPrice {
+		if f.value > highestPrice || f.value > 0 && f.value < lowestPrice {
 			bad(f.field, f.value.String()+" for a million tokens: is that the unit?")
 		}
 	}

@@ -191,20 +191,31 @@ type TokenCounter interface {
 	CountTokens(ctx context.Context, req *ChatRequest) (int64, error)
 }
 
-// estimateTokens guesses the tokens of a text without tables, erring upward: runs of letters and white space are
-// taken at two bytes a token where encodings average four, digits and punctuation at one, and characters outside
-// ASCII at one token for two bytes.
+// estimateTokens guesses the tokens of a text without tables, erring upward. What a character is taken at was fitted to
+// o200k_base over 39 kinds of text, from prose and code in a dozen languages to random letters and combining marks: the
+// lowest ratio to the exact count is 1.06 (combining marks), English comes to 2.8, code and Chinese to 2.3. Package
+// tokens counts exactly, and its tests compare.
 func estimateTokens(text string) int64 {
-	var letters, single, wide int64
-	for i := range len(text) {
-		switch b := text[i]; {
-		case b >= 0x80:
-			wide++
-		case b == ' ', 'a' <= b|0x20 && b|0x20 <= 'z':
-			letters++
+	var ninths int64
+	for _, r := range text {
+		switch {
+		case r == ' ', 'a' <= r && r <= 'z':
+			ninths += 5
+		case r < 0x80:
+			ninths += 9
+		case 0x3000 <= r && r < 0xe000: // Chinese, Japanese, Korean
+			ninths += 15
+		case 0x400 <= r && r < 0x700: // Cyrillic, Hebrew, Arabic
+			ninths += 10
+		case 0x800 <= r && r < 0x1000: // the scripts of India, Thai
+			ninths += 9
+		case r < 0x800:
+			ninths += 14
+		case r < 0x10000:
+			ninths += 21
 		default:
-			single++
+			ninths += 28
 		}
 	}
-	return single + (letters+1)/2 + (wide+1)/2
+	return (ninths + 8) / 9
 }
