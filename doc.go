@@ -20,6 +20,10 @@
 // A [USD] counts picodollars, so that sums are exact. A [Cost] has both ends: what was delivered, and what may be
 // billed for it at most. [Plan] prices a request without sending it, [Client.Meter] sums up.
 //
+// A [Scope] in the context says what a call is part of, sums up what is spent beneath it, and may be capped (scope.go).
+// A [Budget] is a limit for a day or a month (budget.go): the worst case of a call is reserved before it is sent, in a
+// [Ledger] (ledger.go), which goroutines, processes or machines share. Package tokens counts what a request has.
+//
 // # Above the client
 //
 // [Completer] is the one interface: a client, and everything that wraps one. A decorator has Unwrap, reports to the

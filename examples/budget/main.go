@@ -26,12 +26,11 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	alerts := make(chan string, 8)
 	day := &holysheep.Budget{
 		Name: "support", Limit: holysheep.Dollars(0.0002), PerTag: "tenant",
 		Period: "3s", // holysheep.Daily, with Zone: "Asia/Shanghai"
-		OnAlert: func(threshold float64, s holysheep.BudgetStatus) {
-			alerts <- fmt.Sprintf("alert: %s has used %.0f %% of its %v", s.Value, 100*threshold, s.Limit)
+		OnAlert: func(threshold float64, s holysheep.BudgetStatus) { // in a goroutine of its own
+			fmt.Printf("alert: %s has used %.0f %% of its %v\n", s.Value, 100*threshold, s.Limit)
 		},
 	}
 	if os.Getenv("HOLYSHEEP_API_KEY") != "" {
@@ -57,13 +56,11 @@ func run(ctx context.Context) error {
 		if err == nil {
 			fmt.Printf("question %d: %v, %v so far\n", i, resp.Cost, scope.Cost())
 		}
-		showAlerts(alerts)
 	}
 	if over == nil {
 		return errors.New("20 questions cost less than the limit")
 	}
 	fmt.Printf("refused, nothing was sent: it may cost %v, and %v of %v is left\n", over.Needed, over.Left(), over.Limit)
-	showAlerts(alerts)
 
 	time.Sleep(time.Until(over.ResetsAt))
 	resp, err := client.Chat(ctx, question(0))
@@ -71,7 +68,7 @@ func run(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("the next day: %v, %v in all\n", resp.Cost, scope.Cost())
-	return nil
+	return client.Close() // waits for alerts
 }
 
 // question bounds its answer, because that bounds what it may cost.
@@ -79,17 +76,5 @@ func question(i int) *holysheep.ChatRequest {
 	return &holysheep.ChatRequest{
 		Messages:  []holysheep.Message{holysheep.User(fmt.Sprintf("How do I return order %d?", 48291+i))},
 		MaxTokens: new(100),
-	}
-}
-
-func showAlerts(alerts <-chan string) {
-	time.Sleep(5 * time.Millisecond) // they come from a goroutine of their own
-	for {
-		select {
-		case a := <-alerts:
-			fmt.Println(a)
-		default:
-			return
-		}
 	}
 }

@@ -2,12 +2,14 @@ package redisstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -172,4 +174,48 @@ func benchmark(b *testing.B, step func(context.Context, *redisstore.Ledger, holy
 			}
 		}
 	})
+}
+
+// Each alert fires once over three processes that share the ledger, and the day is one for all of them.
+func TestAlertsFireOnce(t *testing.T) {
+	rdb := connect(t, false)
+	gw := holysheeptest.Start(t)
+	name := fmt.Sprint("alerts-", time.Now().UnixNano())
+	var mu sync.Mutex
+	var fired []float64
+	var clients []*holysheep.Client
+	for range 3 {
+		l, err := redisstore.NewLedger(rdb, &redisstore.LedgerOptions{Name: name})
+		require.NoError(t, err)
+		clients = append(clients, gw.Client(&holysheep.Options{Budgets: []*holysheep.Budget{{
+			Name: "day", Limit: holysheep.Dollars(0.02), Period: holysheep.Daily, Zone: "Asia/Shanghai", Ledger: l,
+			OnAlert: func(threshold float64, _ holysheep.BudgetStatus) {
+				mu.Lock()
+				defer mu.Unlock()
+				fired = append(fired, threshold)
+			},
+		}}}))
+	}
+	var wg sync.WaitGroup
+	for _, c := range clients {
+		for range 4 {
+			wg.Go(func() {
+				for {
+					_, err := c.Chat(context.Background(), &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("x")}})
+					if err != nil {
+						if !errors.Is(err, holysheep.ErrBudgetExceeded) {
+							t.Error(err)
+						}
+						return
+					}
+				}
+			})
+		}
+	}
+	wg.Wait()
+	for _, c := range clients {
+		require.NoError(t, c.Close())
+	}
+	require.ElementsMatch(t, []float64{0.5, 0.8, 1}, fired)
+	require.LessOrEqual(t, gw.Billed(), holysheep.Dollars(0.02))
 }
