@@ -45,6 +45,7 @@ const limit = 500 * dollar
 
 const dollar holysheep.USD = 1_000_000_000_000
 
+// A day of the past: a ledger goes by the times it is given, whatever a clock says.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 func reservation(id string, amount holysheep.USD, keys ...string) holysheep.Reservation {

@@ -102,11 +102,12 @@ func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused 
 		if h.Amount < 0 || h.Limit < 0 {
 			return i, nil
 		}
-		amount, forget := strconv.FormatInt(int64(h.Amount), 10), int64(0)
+		amount, keep := strconv.FormatInt(int64(h.Amount), 10), int64(0)
 		if !h.Ends.IsZero() {
-			forget = h.Ends.Add(keepFor).UnixMilli()
+			// A length and not a time: what the server's clock would call the past, it would forget at once.
+			keep = (max(h.Ends.Sub(r.Now), 0) + keepFor).Milliseconds()
 		}
-		args = append(args, amount, int64(h.Limit), forget)
+		args = append(args, amount, int64(h.Limit), keep)
 		member.WriteString("\n" + h.Key + "\n" + amount)
 	}
 	if strings.Count(member.String(), "\n") != 2*len(r.Holds) {

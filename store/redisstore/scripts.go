@@ -38,8 +38,8 @@ if ARGV[3] ~= '' then
 end
 `
 
-// reserve: KEYS also the accounts; ARGV also until, member, "again" for a repetition, amount, limit and forget for each
-// account, and last the targets of switches. Times are milliseconds; forget is when an account may go, 0 for never.
+// reserve: KEYS also the accounts; ARGV also until, member, "again" for a repetition, amount, limit and keep for each
+// account, and last the targets of switches. Times are milliseconds; keep is how long an account stays, 0 for ever.
 // Gives -1, the index of the account that has no room, -2 when the accounts are lost, or the switch that is against it.
 var reserveScript = redis.NewScript(`local LOST = -2` + sweep + `
 local switched = redis.call('HLEN', KEYS[4]) > 0
@@ -70,7 +70,7 @@ for i = 5, #KEYS do
     redis.call('ZREM', KEYS[2], ARGV[5])
     return i - 5
   end
-  if sum == tonumber(amount) and ARGV[a + 2] ~= '0' then redis.call('PEXPIREAT', KEYS[i], ARGV[a + 2]) end
+  if sum == tonumber(amount) and ARGV[a + 2] ~= '0' then redis.call('PEXPIRE', KEYS[i], ARGV[a + 2]) end
 end
 return -1
 `)
