@@ -127,6 +127,17 @@ func (b Billing) String() string {
 // MarshalText writes the state as its words.
 func (b Billing) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
 
+// UnmarshalText reads what MarshalText wrote.
+func (b *Billing) UnmarshalText(text []byte) error {
+	for _, known := range []Billing{NotBilled, Billed, MaybeBilled} {
+		if string(text) == known.String() {
+			*b = known
+			return nil
+		}
+	}
+	return fmt.Errorf("holysheep: %q is no state of billing", text)
+}
+
 // Totals sums up finished calls.
 type Totals struct {
 	Calls    int64 // calls that ended, well or not
