@@ -22,7 +22,8 @@
 //
 // A [Scope] in the context says what a call is part of, sums up what is spent beneath it, and may be capped (scope.go).
 // A [Budget] is a limit for a day or a month (budget.go): the worst case of a call is reserved before it is sent, in a
-// [Ledger] (ledger.go), which goroutines, processes or machines share. Package tokens counts what a request has.
+// [Ledger] (ledger.go), which goroutines, processes or machines share. Package tokens counts what a request has,
+// package costs keeps the books.
 //
 // # Above the client
 //

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holysheep-ai/holysheep-go"
+	"github.com/holysheep-ai/holysheep-go/costs"
 	"github.com/holysheep-ai/holysheep-go/holysheeptest"
 )
 
@@ -141,4 +143,14 @@ func TestWaitsAsTold(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, gw.Billed(), resp.Cost.USD)
 	})
+}
+
+func TestRowsAsInReadme(t *testing.T) {
+	gateway, file := holysheeptest.Start(t), io.Discard
+	rows := costs.NewRows(file, nil)
+	client := gateway.Client(&holysheep.Options{Observer: rows})
+	_, err := client.Chat(t.Context(), ask("How do I return order 48291?"))
+	require.NoError(t, err)
+	gateway.CostsAtMost(t, holysheep.Dollars(0.002))
+	require.NoError(t, rows.Flush())
 }

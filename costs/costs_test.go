@@ -50,9 +50,11 @@ func TestTheBooksBalance(t *testing.T) {
 	models := []string{holysheep.DeepSeekV32, holysheep.GPT41, holysheep.Gemini25Flash}
 	scopes := map[string]*holysheep.Scope{}
 	contexts := map[string]context.Context{}
-	for _, tenant := range []string{"acme", "bell"} {
+	open := func(tenant string) {
 		contexts[tenant], scopes[tenant] = holysheep.NewScope(root, holysheep.Tags{"tenant": tenant})
 	}
+	open("acme")
+	open("bell")
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
@@ -142,6 +144,18 @@ func TestRowsOfEveryEnding(t *testing.T) {
 		cancel()
 		_, err = c.Chat(ctx, ask(""))
 		require.ErrorIs(t, err, context.Canceled)
+
+		// A hedge: the loser is cancelled when the winner has answered, and may be billed in full.
+		gw.Reply(holysheeptest.Text("the loser").After(time.Minute), holysheeptest.Text("the winner"))
+		hedge, loser := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { _, err = c.Chat(hedge, ask("")) })
+		synctest.Wait()
+		_, won := c.Chat(t.Context(), ask(""))
+		require.NoError(t, won)
+		loser()
+		wg.Wait()
+		require.ErrorIs(t, err, context.Canceled)
 		require.NoError(t, c.Close())
 		require.NoError(t, rows.Flush())
 
@@ -161,6 +175,8 @@ func TestRowsOfEveryEnding(t *testing.T) {
 			"1 billed, estimated, ok, a range",
 			"1 maybe billed, estimated, left by its reader, a range",
 			"0 not billed, reported, canceled, exact",
+			"1 billed, reported, ok, exact",
+			"1 maybe billed, estimated, canceled, a range",
 		}, lines)
 		require.Equal(t, got[0].Call, got[1].Call)
 		require.True(t, got[1].Last)

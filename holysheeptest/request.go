@@ -26,6 +26,7 @@ type Request struct {
 	// Billed is what the answer costs. A gateway of this kind bills an answer in full, also when the client leaves
 	// in the middle of it.
 	Billed holysheep.USD
+	Usage  holysheep.Usage // that it is billed for
 
 	includeUsage bool
 	max          int

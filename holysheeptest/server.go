@@ -260,11 +260,12 @@ func (s *Server) throwDice(r *Request) *Reply {
 
 func (s *Server) bill(r *Request, u holysheep.Usage) {
 	price, ok := s.Prices.Lookup(r.Model)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r.Usage = u
 	if !ok {
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	usd := price.Of(u)
 	r.Billed = r.Billed.Plus(usd)
 	s.billed = s.billed.Plus(usd)

@@ -200,3 +200,41 @@ func TestPlainHTTP(t *testing.T) {
 		require.Contains(t, text, "invalid_request_error")
 	}
 }
+
+// recorded takes what an assertion says instead of failing.
+type recorded struct {
+	testing.TB
+	said string
+}
+
+func (r *recorded) Helper() {}
+
+func (r *recorded) Errorf(format string, args ...any) { r.said += fmt.Sprintf(format, args...) }
+
+func (r *recorded) Fatalf(format string, args ...any) { r.Errorf(format, args...) }
+
+func TestAssertionsOnCost(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	c := gw.Client(nil)
+	_, err := c.Chat(t.Context(), ask("How do I return an order?"))
+	require.NoError(t, err)
+	gw.CostsAtMost(t, gw.Billed())
+	over := &recorded{}
+	gw.CostsAtMost(over, gw.Billed()-1)
+	require.Contains(t, over.said, "1 requests cost $0.0000")
+
+	file := t.TempDir() + "/testdata/tokens.golden"
+	missing := &recorded{}
+	gw.GoldenTokens(missing, file)
+	require.Contains(t, missing.said, holysheeptest.UpdateGolden)
+	t.Setenv(holysheeptest.UpdateGolden, "1")
+	gw.GoldenTokens(t, file)
+	t.Setenv(holysheeptest.UpdateGolden, "")
+	gw.GoldenTokens(t, file)
+
+	_, err = c.Chat(t.Context(), ask("A prompt that grew"))
+	require.NoError(t, err)
+	grown := &recorded{}
+	gw.GoldenTokens(grown, file)
+	require.Contains(t, grown.said, "deepseek-v3.2 8 in")
+}
