@@ -50,11 +50,9 @@ func TestTheBooksBalance(t *testing.T) {
 	models := []string{holysheep.DeepSeekV32, holysheep.GPT41, holysheep.Gemini25Flash}
 	scopes := map[string]*holysheep.Scope{}
 	contexts := map[string]context.Context{}
-	open := func(tenant string) {
-		contexts[tenant], scopes[tenant] = holysheep.NewScope(root, holysheep.Tags{"tenant": tenant})
+	for _, tenant := range []string{"acme", "bell"} {
+		contexts[tenant], scopes[tenant] = holysheep.NewScope(root, holysheep.Tags{"tenant": tenant}) //nolint:fatcontext // each is beneath root
 	}
-	open("acme")
-	open("bell")
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
