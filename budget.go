@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"reflect"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ type Budget struct {
 	// Name of the budget, unique in its ledger. Required.
 	Name string
 
-	// Limit for each period, above zero. With PerTag it is the limit of each value. Required.
+	// Limit for each period, above zero and below $9.2 million. With PerTag it is the limit of each value. Required.
 	Limit USD
 
 	// Period after which the limit starts anew. Default: Total, never.
@@ -139,6 +140,9 @@ func (b *Budget) fill() error {
 	}
 	if b.Limit <= 0 {
 		return fail("Limit", fmt.Sprintf("%v is not above zero", b.Limit))
+	}
+	if b.Limit == math.MaxInt64 {
+		return fail("Limit", "more than $9.2 million, which cannot be counted: choose a shorter period")
 	}
 	if _, err := b.Period.window(); err != nil {
 		return fail("Period", err.Error())

@@ -55,7 +55,7 @@ func New(key string, opts *Options) (*Client, error) {
 	}
 	c := &Client{
 		opts: o, base: base, chatURL: base.JoinPath("chat/completions"), modelsURL: base.JoinPath("models"),
-		send: o.Transport, recorder: Recorder{observer: o.Observer},
+		send: o.Transport, recorder: Recorder{observer: o.Observer, prices: o.Prices.Date()},
 	}
 	if c.key, err = keySource(key, base.Hostname(), o); err != nil {
 		return nil, err

@@ -147,10 +147,10 @@ func TestWaitsAsTold(t *testing.T) {
 
 func TestRowsAsInReadme(t *testing.T) {
 	gateway, file := holysheeptest.Start(t), io.Discard
-	rows := costs.NewRows(file, nil)
+	rows := costs.NewRows(costs.Lines(file), nil) // or sqlitestore.OpenRows("costs.db", nil)
 	client := gateway.Client(&holysheep.Options{Observer: rows})
 	_, err := client.Chat(t.Context(), ask("How do I return order 48291?"))
 	require.NoError(t, err)
 	gateway.CostsAtMost(t, holysheep.Dollars(0.002))
-	require.NoError(t, rows.Flush())
+	require.Zero(t, rows.Lost())
 }

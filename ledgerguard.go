@@ -99,12 +99,9 @@ func (g *ledgerGuard) unreachable(ctx context.Context, r Reservation, err error)
 		defer cancel()
 		_, _ = g.ledger.Settle(ctx, r.ID, time.Now(), 0)
 	})
-	if !errors.Is(err, ErrLedger) {
-		err = fmt.Errorf("%w: %w", ErrLedger, err)
-	}
 	for _, b := range g.budgets {
 		if !b.FailOpen {
-			return false, &BudgetError{BudgetStatus: BudgetStatus{Budget: b.Name, Limit: b.Limit}, Needed: r.Holds[0].Amount, Err: err}
+			return false, b.notUsable(r.Holds[0].Amount, err)
 		}
 	}
 	for _, b := range g.budgets {
@@ -112,6 +109,14 @@ func (g *ledgerGuard) unreachable(ctx context.Context, r Reservation, err error)
 		b.failed(fmt.Errorf("holysheep: budget %q: a call passes unguarded: %w", b.Name, err))
 	}
 	return false, nil
+}
+
+// notUsable is the refusal of a budget whose ledger could not be asked.
+func (b *Budget) notUsable(amount USD, err error) error {
+	if !errors.Is(err, ErrLedger) {
+		err = fmt.Errorf("%w: %w", ErrLedger, err)
+	}
+	return &BudgetError{BudgetStatus: BudgetStatus{Budget: b.Name, Limit: b.Limit}, Needed: amount, Err: err}
 }
 
 func (g *ledgerGuard) refusal(ctx context.Context, r Reservation, i int) error {
@@ -158,6 +163,58 @@ func (g *ledgerGuard) settle(ctx context.Context, id string, _, spent USD) {
 	}
 }
 
+// plan adds to q where the budgets stand, and why they would refuse.
+func (g *ledgerGuard) plan(ctx context.Context, q *Quote) {
+	amount := q.Worst.USD
+	if s, ok := g.switched(ctx, q.Model); ok {
+		q.Refusals = append(q.Refusals, &BudgetError{BudgetStatus: BudgetStatus{Budget: g.budgets[0].Name}, Needed: amount, Err: s.Blocked()})
+	}
+	for _, b := range g.budgets {
+		bounded, cancel := g.bounded(ctx)
+		status, err := b.Status(bounded)
+		cancel()
+		switch {
+		case errors.Is(err, ErrBadRequest):
+			q.Refusals = append(q.Refusals, err)
+		case err != nil && !b.FailOpen:
+			q.Refusals = append(q.Refusals, b.notUsable(amount, err))
+		case err == nil && amount > status.Left():
+			q.Refusals = append(q.Refusals, &BudgetError{BudgetStatus: status, Needed: amount})
+		}
+		if err == nil {
+			q.Budgets = append(q.Budgets, status)
+		}
+	}
+}
+
+// switched gives the switch that would block a call. A ledger that cannot tell is left to the refusals of its budgets.
+func (g *ledgerGuard) switched(ctx context.Context, model string) (Switch, bool) {
+	op, ok := g.ledger.(Operator)
+	if !ok {
+		return Switch{}, false
+	}
+	bounded, cancel := g.bounded(ctx)
+	defer cancel()
+	rows, err := op.Switches(bounded)
+	if err != nil {
+		return Switch{}, false
+	}
+	r := Reservation{Model: model, Tags: ScopeOf(ctx).own()}
+	targets := r.Targets()
+	last := map[string]Switch{}
+	for _, s := range rows {
+		if slices.Contains(targets, s.Target) {
+			last[s.Target] = s
+		}
+	}
+	for _, target := range targets {
+		if s := last[target]; s.On {
+			return s, true
+		}
+	}
+	return Switch{}, false
+}
+
 // alert fires the thresholds up to one, those that have not fired yet.
 func (g *ledgerGuard) alert(b *Budget, key string, upTo float64, s BudgetStatus) {
 	if b.OnAlert == nil {
@@ -179,13 +236,14 @@ func (g *ledgerGuard) alert(b *Budget, key string, upTo float64, s BudgetStatus)
 }
 
 // first reports whether nobody has fired this alert before. An alert is an account with room for one picodollar: who
-// gets that, fires, and the ledger's promise about money is one about alerts as well.
+// gets that, fires, and the ledger's promise about money is one about alerts as well. No budget has a key that begins
+// with a slash, whatever the values of tags are.
 func (g *ledgerGuard) first(b *Budget, key string, threshold float64, ends time.Time) bool {
 	ctx, cancel := g.bounded(context.Background())
 	defer cancel()
 	now, id := time.Now(), newID()
 	refused, err := g.ledger.Reserve(ctx, Reservation{ID: id, Now: now, Lease: g.lease, Holds: []Hold{
-		{Key: key + "#" + strconv.FormatFloat(threshold, 'g', -1, 64), Amount: 1, Limit: 1, Ends: ends},
+		{Key: "/" + strconv.FormatFloat(threshold, 'g', -1, 64) + "/" + key, Amount: 1, Limit: 1, Ends: ends},
 	}})
 	if err != nil {
 		b.fired.Delete(key) // somebody will try again

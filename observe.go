@@ -49,6 +49,7 @@ type Call struct {
 	Attempts   []Attempt     // every request sent
 	Usage      Usage
 	Cost       Cost   // what this call itself spent; see Spent for what lies beneath
+	Prices     string // the date of the price table that it is priced with
 	Saved      USD    // what it saved
 	Reserved   USD    // what was held for it
 	Overrun    USD    // what it cost beyond that
@@ -93,6 +94,7 @@ type Attempt struct {
 // concurrent use.
 type Recorder struct {
 	observer Observer
+	prices   string // the date of the table
 	meter    meter
 }
 
@@ -125,6 +127,7 @@ func (r *Recorder) begin(ctx context.Context, call *Call) context.Context {
 	call.ID = newID()
 	call.Parent, _ = ctx.Value(callKey{}).(*Call)
 	call.scope = ScopeOf(ctx)
+	call.Prices = r.prices
 	call.Start = time.Now()
 	if r.observer != nil {
 		ctx = r.observer.Begin(ctx, call)

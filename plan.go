@@ -59,7 +59,8 @@ func (c *Client) fingerprint() string {
 	return c.BaseURL() + "#" + hex.EncodeToString(sum[:8])
 }
 
-// Plan prices a request without sending or reserving anything. Ledgers of budgets are asked how they stand.
+// Plan prices a request without sending or reserving anything. Ledgers of budgets are asked how they stand, which for a
+// shared one takes a round trip or two and no more than 250 ms each; switches of operators are among the refusals.
 func (c *Client) Plan(ctx context.Context, req *ChatRequest) (*Quote, error) {
 	scope := ScopeOf(ctx)
 	if err := scope.check(); err != nil {
@@ -90,16 +91,10 @@ func (c *Client) Plan(ctx context.Context, req *ChatRequest) (*Quote, error) {
 	q.Expected = Cost{USD: expected, AtMost: w.usd, Basis: Estimated}
 	q.Worst = Cost{USD: w.usd, AtMost: w.usd, Basis: Estimated}
 	q.Refusals = append(q.Refusals, scope.refusals(w.usd)...)
-	for _, b := range c.opts.Budgets {
-		status, err := b.Status(ctx)
-		switch {
-		case err != nil:
-			q.Refusals = append(q.Refusals, err)
-			continue
-		case w.usd > status.Left():
-			q.Refusals = append(q.Refusals, &BudgetError{BudgetStatus: status, Needed: w.usd})
+	for _, g := range c.guards {
+		if g, ok := g.(*ledgerGuard); ok {
+			g.plan(ctx, q)
 		}
-		q.Budgets = append(q.Budgets, status)
 	}
 	return q, nil
 }

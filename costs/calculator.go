@@ -1,11 +1,11 @@
 package costs
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/holysheep-ai/holysheep-go"
@@ -22,10 +22,23 @@ type Calculator struct {
 	Queries      int64 // above zero
 	InputTokens  int64 // of each
 	OutputTokens int64 // of each
-	Tables       []NamedTable
+
+	// Models are those of the table, under any of their names. Default: all there are.
+	Models []string
+
+	// Tables are what is compared. Default: holysheep.ListPrices, as "list".
+	Tables []NamedTable
+
+	// Against is a model of the first table that has one of this name. The queries are then those of a month, and each
+	// line tells what a year costs less than with it, and when Moving has paid for itself. Default: none.
+	Against string
+
+	// Moving is what it costs to change, once. Default: 0.
+	Moving holysheep.USD
 }
 
-// NamedTable is a price table under the name of who asks these prices: "list", "Bedrock", "Vertex".
+// NamedTable is a price table under the name of who asks these prices: "list", "Bedrock", "Vertex", "Azure". Tables are
+// read from JSON with their dates, as [holysheep.PriceTable.UnmarshalJSON] shows.
 type NamedTable struct {
 	Name  string
 	Table *holysheep.PriceTable
@@ -35,43 +48,95 @@ type NamedTable struct {
 type Line struct {
 	Table, Date, Model string
 	Each, All          holysheep.USD
+	Yearly             holysheep.USD // less than with Calculator.Against in a year; negative if more
+	PaidBack           float64       // months until Calculator.Moving has come in; +Inf if never
 }
 
 // Lines prices the queries with every model of every table, the cheapest first. Amounts that are more than a
-// [holysheep.USD] holds, and figures that are negative, are a *holysheep.RequestError.
+// [holysheep.USD] holds, figures that are negative and an Against that is in no table are a *holysheep.RequestError.
 func (c *Calculator) Lines() ([]Line, error) {
-	if c.Queries <= 0 || c.InputTokens < 0 || c.OutputTokens < 0 {
-		return nil, &holysheep.RequestError{Field: "Calculator", Reason: fmt.Sprintf("%d queries of %d and %d tokens", c.Queries, c.InputTokens, c.OutputTokens)}
+	fail := func(field, format string, args ...any) error {
+		return &holysheep.RequestError{Field: "Calculator." + field, Reason: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case c.Queries <= 0:
+		return nil, fail("Queries", "%d is not above zero", c.Queries)
+	case c.InputTokens < 0:
+		return nil, fail("InputTokens", "%d is negative", c.InputTokens)
+	case c.OutputTokens < 0:
+		return nil, fail("OutputTokens", "%d is negative", c.OutputTokens)
+	case c.Moving < 0:
+		return nil, fail("Moving", "%v is negative", c.Moving)
+	}
+	tables := c.Tables
+	if len(tables) == 0 {
+		tables = []NamedTable{{"list", holysheep.ListPrices()}}
 	}
 	var lines []Line
-	for _, t := range c.tables() {
-		for _, model := range t.Table.Models() {
-			price, _ := t.Table.Lookup(model)
-			each := price.Of(holysheep.Usage{PromptTokens: c.InputTokens, CompletionTokens: c.OutputTokens})
-			all, ok := times(each, c.Queries)
+	for i, t := range tables {
+		if t.Table == nil {
+			return nil, fail(fmt.Sprintf("Tables[%d].Table", i), "nil")
+		}
+		models := c.Models
+		if len(models) == 0 {
+			models = t.Table.Models()
+		}
+		for _, model := range models {
+			price, ok := t.Table.Lookup(model)
 			if !ok {
-				return nil, &holysheep.RequestError{Field: "Calculator.Queries", Reason: fmt.Sprintf("%d queries of %s cost more than there is room for", c.Queries, model)}
+				continue
 			}
-			lines = append(lines, Line{t.Name, t.Table.Date(), model, each, all})
+			l := Line{Table: t.Name, Date: t.Table.Date(), Model: model}
+			if l.Each, l.All, ok = c.price(price); !ok {
+				return nil, fail("Queries", "%d of %s cost more than $9.2 million, which cannot be counted: take fewer and multiply", c.Queries, model)
+			}
+			lines = append(lines, l)
 		}
 	}
-	slices.SortStableFunc(lines, func(a, b Line) int {
-		switch {
-		case a.All < b.All:
-			return -1
-		case a.All > b.All:
-			return 1
+	for i, model := range c.Models {
+		if !slices.ContainsFunc(lines, func(l Line) bool { return l.Model == model }) {
+			return nil, fail(fmt.Sprintf("Models[%d]", i), "%.60q is in no table", model)
 		}
-		return strings.Compare(a.Model, b.Model)
-	})
+	}
+	if c.Against != "" {
+		if err := c.compare(tables, lines); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(lines, func(a, b Line) int { return cmp.Or(cmp.Compare(a.All, b.All), cmp.Compare(a.Model, b.Model)) })
 	return lines, nil
 }
 
-func (c *Calculator) tables() []NamedTable {
-	if len(c.Tables) > 0 {
-		return c.Tables
+// price is what a query and all of them cost, unless that is too much to count.
+func (c *Calculator) price(p holysheep.Price) (each, all holysheep.USD, ok bool) {
+	each = p.Of(holysheep.Usage{PromptTokens: c.InputTokens, CompletionTokens: c.OutputTokens})
+	all, ok = times(each, c.Queries)
+	return each, all, ok
+}
+
+// compare holds the lines against one model.
+func (c *Calculator) compare(tables []NamedTable, lines []Line) error {
+	fail := func(reason string) error { return &holysheep.RequestError{Field: "Calculator.Against", Reason: reason} }
+	for _, t := range tables {
+		p, ok := t.Table.Lookup(c.Against)
+		if !ok {
+			continue
+		}
+		_, before, ok := c.price(p)
+		if !ok {
+			return fail("costs more than $9.2 million, which cannot be counted: take fewer queries and multiply")
+		}
+		for i := range lines {
+			m := Move{Before: before, After: lines[i].All, Cost: c.Moving}
+			var err error
+			if lines[i].Yearly, err = m.Yearly(); err != nil {
+				return err
+			}
+			lines[i].PaidBack = m.PaidBack()
+		}
+		return nil
 	}
-	return []NamedTable{{"list", holysheep.ListPrices()}}
+	return fail(fmt.Sprintf("%.60q is in no table", c.Against))
 }
 
 // times multiplies, unless it would overflow.
@@ -93,15 +158,28 @@ func (c *Calculator) Write(w io.Writer, cny float64) error {
 	if cny > 0 {
 		fmt.Fprint(out, "in yuan\t")
 	}
+	if c.Against != "" {
+		fmt.Fprintf(out, "a year less than %s\tpaid back in\t", plain(c.Against))
+	}
 	fmt.Fprintln(out)
 	for _, l := range lines {
 		fmt.Fprintf(out, "%s\t%s\t%s\t%v\t%v\t", plain(l.Model), plain(l.Table), plain(l.Date), l.Each, l.All)
 		if cny > 0 {
 			fmt.Fprintf(out, "%s\t", l.All.CNY(cny))
 		}
+		if c.Against != "" {
+			fmt.Fprintf(out, "%v\t%s\t", l.Yearly, months(l.PaidBack))
+		}
 		fmt.Fprintln(out)
 	}
 	return out.Flush()
+}
+
+func months(n float64) string {
+	if math.IsInf(n, 1) {
+		return "never"
+	}
+	return fmt.Sprintf("%.1f months", n)
 }
 
 // Move is what it brings to pay less from one month to the next.
@@ -118,7 +196,7 @@ func (m Move) Yearly() (holysheep.USD, error) {
 	less := m.Before - m.After
 	year, ok := times(max(less, -less), 12)
 	if !ok {
-		return 0, &holysheep.RequestError{Field: "Move", Reason: "more than there is room for"}
+		return 0, &holysheep.RequestError{Field: "Move", Reason: "more than $9.2 million in a year, which cannot be counted"}
 	}
 	if less < 0 {
 		year = -year
@@ -128,10 +206,10 @@ func (m Move) Yearly() (holysheep.USD, error) {
 
 // PaidBack is after how many months the cost of moving has come in; +Inf if never.
 func (m Move) PaidBack() float64 {
-	if less := m.Before - m.After; less > 0 {
+	switch less := m.Before - m.After; {
+	case less > 0:
 		return float64(m.Cost) / float64(less)
-	}
-	if m.Cost == 0 {
+	case less == 0 && m.Cost == 0:
 		return 0
 	}
 	return math.Inf(1)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"slices"
 	"strings"
@@ -42,7 +43,7 @@ func TestTheBooksBalance(t *testing.T) {
 	gw := holysheeptest.Start(t)
 	gw.Chaos(holysheeptest.Chaos{Seed: 7, RateLimited: 0.1, Unavailable: 0.05, Cut: 0.1})
 	var file bytes.Buffer
-	rows := costs.NewRows(&file, nil)
+	rows := costs.NewRows(costs.Lines(&file), nil)
 	day := &holysheep.Budget{Name: "day", Limit: holysheep.Dollars(500), Period: holysheep.Total}
 	tenants := &holysheep.Budget{Name: "tenants", Limit: holysheep.Dollars(100), PerTag: "tenant"}
 	c := gw.Client(&holysheep.Options{Observer: rows, MaxAttempts: 3, Budgets: []*holysheep.Budget{day, tenants}})
@@ -78,18 +79,25 @@ func TestTheBooksBalance(t *testing.T) {
 	}
 	wg.Wait()
 	require.NoError(t, c.Close())
-	require.NoError(t, rows.Flush())
 	require.Zero(t, rows.Lost())
 
 	var sum holysheep.Totals
 	byModel, byTenant := map[string]holysheep.Cost{}, map[string]holysheep.Cost{}
+	report, wasted := costs.NewReport(nil), holysheep.USD(0)
 	for _, row := range readAll(t, &file) {
 		require.NotContains(t, row.Outcome, "return", "no prompt gets into a row")
+		report.Add(row)
+		if row.Wasted() {
+			wasted += row.Cost.AtMost
+		}
 		if row.Attempt > 0 {
 			sum.Attempts++
 		}
 		if row.Last {
 			sum.Calls++
+			if row.Outcome != costs.OK && row.Outcome != costs.Left {
+				sum.Errors++
+			}
 		}
 		sum.Usage = sum.Usage.Plus(row.Usage)
 		sum.Cost = sum.Cost.Plus(row.Cost)
@@ -98,9 +106,10 @@ func TestTheBooksBalance(t *testing.T) {
 	}
 	require.EqualValues(t, 64, sum.Calls)
 	require.Greater(t, sum.Cost.AtMost, sum.Cost.USD)
-	totals := all.Totals()
-	sum.Errors = totals.Errors
-	require.Equal(t, totals, sum)
+	require.Equal(t, all.Totals(), sum)
+	require.Equal(t, costs.Sum{
+		Spent: sum.Cost.USD, AtMost: sum.Cost.AtMost, Wasted: wasted, Calls: 64, Attempts: sum.Attempts, Failed: sum.Errors, Usage: sum.Usage,
+	}, report.Total)
 	for model, m := range c.Meter() {
 		require.Equal(t, m.Cost, byModel[model], model)
 	}
@@ -121,7 +130,7 @@ func TestRowsOfEveryEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		gw := holysheeptest.Start(t)
 		var file bytes.Buffer
-		rows := costs.NewRows(&file, nil)
+		rows := costs.NewRows(costs.Lines(&file), nil)
 		c := gw.Client(&holysheep.Options{Observer: rows, MaxAttempts: 2})
 		gw.Reply(
 			holysheeptest.Status(503), holysheeptest.Text("after a retry"),
@@ -155,7 +164,6 @@ func TestRowsOfEveryEnding(t *testing.T) {
 		wg.Wait()
 		require.ErrorIs(t, err, context.Canceled)
 		require.NoError(t, c.Close())
-		require.NoError(t, rows.Flush())
 
 		got := readAll(t, &file)
 		var lines []string
@@ -182,24 +190,75 @@ func TestRowsOfEveryEnding(t *testing.T) {
 	})
 }
 
-// A writer that fails does not fail calls; what is lost is counted and told.
-func TestRowsThatCannotBeWritten(t *testing.T) {
+// A store that fails does not fail calls; what is lost is counted and told.
+func TestRowsThatCannotBeKept(t *testing.T) {
 	gw := holysheeptest.Start(t)
 	var told []error
-	rows := costs.NewRows(brokenPipe{}, &costs.RowOptions{OnError: func(err error) { told = append(told, err) }})
+	disk := &fullDisk{room: 700}
+	rows := costs.NewRows(costs.Lines(disk), &costs.RowOptions{OnError: func(err error) { told = append(told, err) }})
 	c := gw.Client(&holysheep.Options{Observer: rows})
-	for range 300 {
+	call := func() {
 		_, err := c.Chat(t.Context(), ask(""))
 		require.NoError(t, err)
 	}
-	require.ErrorIs(t, rows.Flush(), io.ErrClosedPipe)
-	require.NotEmpty(t, told)
-	require.EqualValues(t, len(told), rows.Lost())
+	for range 3 {
+		call()
+	}
+	require.EqualValues(t, 2, rows.Lost())
+	require.Len(t, told, 2)
+	require.ErrorIs(t, told[0], io.ErrShortWrite)
+	disk.room += 10_000
+	call()
+	require.EqualValues(t, 2, rows.Lost())
+
+	good, torn := 0, 0
+	for line := range strings.Lines(disk.text.String()) {
+		for _, err := range costs.Read(strings.NewReader(line)) {
+			if err != nil {
+				torn++
+			} else {
+				good++
+			}
+		}
+	}
+	require.Equal(t, []int{2, 1}, []int{good, torn}, "what came after is not lost with the half line")
 }
 
-type brokenPipe struct{}
+// fullDisk takes so many bytes.
+type fullDisk struct {
+	text strings.Builder
+	room int
+}
 
-func (brokenPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+func (d *fullDisk) Write(p []byte) (int, error) {
+	n := min(len(p), d.room)
+	d.room -= n
+	_, _ = d.text.Write(p[:n])
+	if n < len(p) {
+		return n, io.ErrShortWrite
+	}
+	return n, nil
+}
+
+// An observer behind the rows sees what they see.
+func TestRowsAndAnotherObserver(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	gw.Reply(holysheeptest.Status(503).Header("Retry-After-Ms", "1"), holysheeptest.Text("ok"))
+	var seen counted
+	c := gw.Client(&holysheep.Options{Observer: costs.NewRows(costs.Lines(io.Discard), &costs.RowOptions{Next: &seen})})
+	_, err := c.Chat(t.Context(), ask(""))
+	require.NoError(t, err)
+	require.Equal(t, counted{1, 1, 1}, seen)
+}
+
+type counted struct{ begun, waited, ended int }
+
+func (c *counted) Begin(ctx context.Context, _ *holysheep.Call) context.Context {
+	c.begun++
+	return ctx
+}
+func (c *counted) Wait(context.Context, *holysheep.Call, holysheep.Wait) { c.waited++ }
+func (c *counted) End(context.Context, *holysheep.Call)                  { c.ended++ }
 
 func TestReadRefuses(t *testing.T) {
 	good := `{"call":"1","outcome":"ok","cost":{"usd":1,"at_most":1,"basis":"reported"},"billing":"billed","usage":{}}` + "\n"
@@ -234,7 +293,7 @@ func TestReadRefuses(t *testing.T) {
 
 func row(day int, model, tenant string, usd, atMost holysheep.USD, outcome string) costs.Row {
 	return costs.Row{
-		Time: time.Date(2026, 11, day, 23, 30, 0, 0, time.UTC), Call: "x", Attempt: 1, Last: true, Model: model,
+		Time: time.Date(2026, 11, day, 23, 30, 0, 0, time.UTC), Call: "x", Attempt: 1, Last: true, Operation: "chat", Model: model,
 		Cost: holysheep.Cost{USD: usd, AtMost: atMost}, Billing: holysheep.Billed, Outcome: outcome,
 		Usage: holysheep.Usage{PromptTokens: 10, CompletionTokens: 5}, Tags: holysheep.Tags{"tenant": tenant},
 	}
@@ -267,8 +326,21 @@ func TestReport(t *testing.T) {
 	var svg bytes.Buffer
 	require.NoError(t, r.WriteSVG(&svg))
 	wellFormed(t, svg.Bytes())
-	require.Contains(t, svg.String(), "limit $5.00")
+	require.Contains(t, svg.String(), "limit $5.00 a day")
+	unpriced := row(24, "mystery", "", 0, 0, costs.OK)
+	unpriced.Cost.Basis = holysheep.Unknown
+	r.Add(unpriced)
+	text.Reset()
+	require.NoError(t, r.WriteText(&text))
+	require.Contains(t, text.String(), "not in it: 1 attempts with models that have no price")
 	require.NoError(t, costs.NewReport(nil).WriteSVG(&svg), "no rows, no picture to speak of, and no error")
+	for _, amount := range []holysheep.USD{1, 7, math.MaxInt64 - 1, math.MaxInt64} {
+		r.Add(row(1, "m", "", amount, amount, costs.OK))
+		svg.Reset()
+		require.NoError(t, r.WriteSVG(&svg))
+		wellFormed(t, svg.Bytes())
+		require.LessOrEqual(t, strings.Count(svg.String(), `class="axis"`), 11)
+	}
 }
 
 func wellFormed(t *testing.T, svg []byte) {
@@ -299,7 +371,7 @@ func TestReportWithTooManyNames(t *testing.T) {
 func TestReconcile(t *testing.T) {
 	gw := holysheeptest.Start(t)
 	var file bytes.Buffer
-	rows := costs.NewRows(&file, nil)
+	rows := costs.NewRows(costs.Lines(&file), nil)
 	c := gw.Client(&holysheep.Options{Observer: rows})
 	for range 5 {
 		_, err := c.Chat(t.Context(), ask(holysheep.GPT41))
@@ -309,7 +381,6 @@ func TestReconcile(t *testing.T) {
 		break
 	}
 	require.NoError(t, c.Close())
-	require.NoError(t, rows.Flush())
 	written := readAll(t, bytes.NewBuffer(file.Bytes()))
 	require.Len(t, written, 6)
 
@@ -364,6 +435,66 @@ func TestReconcile(t *testing.T) {
 	require.Zero(t, drifts[0].OnlyHere+drifts[0].OnlyThere)
 }
 
+// Without request ids, attempts and lines are matched by time, tokens and any name of the model, and a great many of
+// one kind take no longer for that.
+func TestReconcileWithoutIDs(t *testing.T) {
+	const n = 50_000
+	noon := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	rows := func(yield func(costs.Row, error) bool) {
+		for i := range n {
+			r := row(24, "claude-sonnet-4.5", "", 1000, 1000, costs.OK)
+			r.Time, r.RequestID = noon.Add(time.Duration(i)*time.Second), ""
+			if i%2 == 0 {
+				r.Model, r.Served = "best", "claude-sonnet-4-5"
+			}
+			if !yield(r, nil) {
+				return
+			}
+		}
+	}
+	export := func(yield func(costs.Billed, error) bool) {
+		for i := range n {
+			b := costs.Billed{
+				Time: noon.Add(time.Duration(n-1-i)*time.Second + 90*time.Second), Model: "anthropic/claude-sonnet-4-5-20250929",
+				PromptTokens: 10, CompletionTokens: 5, Cost: 1000,
+			}
+			if !yield(b, nil) {
+				return
+			}
+		}
+	}
+	start := time.Now()
+	drifts, err := costs.Reconcile(rows, export, &costs.ReconcileOptions{Unit: 1})
+	require.NoError(t, err)
+	require.Less(t, time.Since(start), 20*time.Second)
+	matched := 0
+	for _, d := range drifts {
+		matched += d.Matched
+		require.Zero(t, d.OnlyHere+d.OnlyThere, d.Day)
+		require.True(t, d.Explained())
+	}
+	require.Equal(t, n, matched)
+
+	// The same lines as JSON, and one of them a day later than anything of ours.
+	lines := `{"created_at":1795521600,"id":"r1","model_name":"claude-sonnet-4.5","input_tokens":10,"output_tokens":5,"cost_usd":"$0.000002","more":{}}
+{"time":"2026-11-25T12:00:00Z","request_id":null,"model":"claude-sonnet-4.5","prompt_tokens":10,"completion_tokens":5,"cost":0.000002}
+`
+	one := row(24, "claude-sonnet-4.5", "", 1, 1_999_999, costs.OK)
+	one.Time = noon
+	ours := func(yield func(costs.Row, error) bool) { yield(one, nil) }
+	drifts, err = costs.Reconcile(ours, costs.ReadBilledJSON(strings.NewReader(lines)), nil)
+	require.NoError(t, err)
+	require.Equal(t, []costs.Drift{
+		{Day: "2026-11-24", Model: "claude-sonnet-4.5", Matched: 1, AtMost: 2_000_000, There: 2_000_000},
+		{Day: "2026-11-25", Model: "claude-sonnet-4.5", OnlyThere: 1, There: 2_000_000},
+	}, drifts)
+	require.True(t, drifts[0].Explained())
+	var text bytes.Buffer
+	require.NoError(t, costs.WriteDrifts(&text, drifts))
+	require.Regexp(t, `(?m)^ +2026-11-24 +claude-sonnet-4.5 +1 +0 +0 +\$0\.00000000 .*\$0\.00000200 *$`, text.String())
+	require.Regexp(t, `(?m)^ +2026-11-25 .* not explained$`, text.String())
+}
+
 func TestBadExports(t *testing.T) {
 	for in, line := range map[string]int{
 		"":                                      1,
@@ -375,6 +506,7 @@ func TestBadExports(t *testing.T) {
 		"time,model,cost\n1,,1\n":               2,
 		"time,model,cost\n1,m\n":                2,
 		"time,model,cost,input_tokens\n1,m,1,x": 2,
+		"time,model,cost\n\"":                   2,
 	} {
 		_, err := costs.Reconcile(costs.Read(strings.NewReader("")), costs.ReadBilledCSV(strings.NewReader(in)), nil)
 		e, ok := errors.AsType[*costs.RowError](err)
@@ -382,7 +514,7 @@ func TestBadExports(t *testing.T) {
 		require.Equal(t, line, e.Line, in)
 	}
 	_, err := costs.Reconcile(costs.Read(strings.NewReader("")), costs.ReadBilledJSON(strings.NewReader("{}\n")), nil)
-	require.ErrorContains(t, err, "no time")
+	require.ErrorContains(t, err, "line 1: time: \"\" is neither")
 }
 
 // The sums that can be checked by hand.
@@ -405,9 +537,27 @@ func TestCalculator(t *testing.T) {
 	require.Contains(t, text.String(), "¥")
 	require.Contains(t, text.String(), "advertised")
 
-	for _, bad := range []costs.Calculator{{}, {Queries: -1}, {Queries: 1, InputTokens: -1}, {Queries: math.MaxInt64, InputTokens: 1_000_000}} {
+	for field, bad := range map[string]costs.Calculator{
+		"Queries":         {},
+		"InputTokens":     {Queries: 1, InputTokens: -1},
+		"OutputTokens":    {Queries: 1, OutputTokens: -1},
+		"Moving":          {Queries: 1, Moving: -1},
+		"Models[1]":       {Queries: 1, Models: []string{"gpt-4.1", "gpt-4.9"}},
+		"Against":         {Queries: 1, Against: "gpt-4.9"},
+		"Tables[0].Table": {Queries: 1, Tables: []costs.NamedTable{{Name: "none"}}},
+	} {
 		_, err := bad.Lines()
-		require.ErrorIs(t, err, holysheep.ErrBadRequest)
+		e, ok := errors.AsType[*holysheep.RequestError](err)
+		require.True(t, ok, field)
+		require.Equal(t, "Calculator."+field, e.Field)
+	}
+	for _, most := range []costs.Calculator{
+		{Queries: math.MaxInt64, InputTokens: 1_000_000},
+		{Queries: 1, InputTokens: math.MaxInt64},
+		{Queries: 5_000_000, InputTokens: 1_000_000, Models: []string{"deepseek-v3.2"}, Against: "gemini-2.5-pro"},
+	} {
+		_, err := most.Lines()
+		require.ErrorContains(t, err, "$9.2 million")
 	}
 
 	move := costs.Move{Before: holysheep.Dollars(47_000), After: holysheep.Dollars(8_200), Cost: holysheep.Dollars(19_400)}
@@ -415,7 +565,34 @@ func TestCalculator(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, holysheep.Dollars(465_600), year)
 	require.InDelta(t, 0.5, move.PaidBack(), 1e-9)
-	require.True(t, math.IsInf(costs.Move{Before: 1, After: 2, Cost: 1}.PaidBack(), 1))
+	require.True(t, math.IsInf(costs.Move{Before: 1, After: 2}.PaidBack(), 1))
+	require.True(t, math.IsInf(costs.Move{Before: 1, After: 1, Cost: 1}.PaidBack(), 1))
+	require.Zero(t, costs.Move{Before: 1, After: 1}.PaidBack())
 	_, err = costs.Move{Before: -1}.Yearly()
 	require.ErrorIs(t, err, holysheep.ErrBadRequest)
+}
+
+// Whatever a file holds, reading it ends with rows or with a *RowError.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(`{"call":"1","outcome":"ok","cost":{"usd":1,"at_most":1,"basis":"reported"},"billing":"billed","usage":{}}` + "\n"))
+	f.Add([]byte("time,model,cost\n1,m,1\n"))
+	f.Add([]byte(`{"time":1,"model":"m","cost":0.1}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		ends := func(err error) {
+			if _, ok := errors.AsType[*costs.RowError](err); err != nil && !ok {
+				t.Fatalf("%T: %v", err, err)
+			}
+		}
+		report := costs.NewReport(&costs.ReportOptions{Tag: "tenant"})
+		ends(report.AddAll(costs.Read(bytes.NewReader(text))))
+		require.NoError(t, report.WriteText(io.Discard))
+		var svg bytes.Buffer
+		require.NoError(t, report.WriteSVG(&svg))
+		for _, export := range []iter.Seq2[costs.Billed, error]{
+			costs.ReadBilledCSV(bytes.NewReader(text)), costs.ReadBilledJSON(bytes.NewReader(text)),
+		} {
+			_, err := costs.Reconcile(costs.Read(strings.NewReader("")), export, nil)
+			ends(err)
+		}
+	})
 }

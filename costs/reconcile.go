@@ -2,161 +2,16 @@ package costs
 
 import (
 	"cmp"
-	"encoding/csv"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"slices"
-	"strconv"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/holysheep-ai/holysheep-go"
 )
-
-// Billed is a line of a gateway's own export.
-type Billed struct {
-	Time             time.Time     `json:"time"`
-	RequestID        string        `json:"request_id"`
-	Model            string        `json:"model"`
-	PromptTokens     int64         `json:"prompt_tokens"`
-	CompletionTokens int64         `json:"completion_tokens"`
-	Cost             holysheep.USD `json:"cost"` // in JSON and CSV: dollars
-}
-
-// ReadBilledJSON reads an export of JSON lines with the members of [Billed]. The first line that is none ends it with a
-// *RowError.
-func ReadBilledJSON(r io.Reader) iter.Seq2[Billed, error] {
-	return func(yield func(Billed, error) bool) {
-		err := eachLine(r, func(_ int, line []byte) error {
-			var b Billed
-			if err := json.Unmarshal(line, &b); err != nil {
-				return err
-			}
-			if err := b.check(); err != nil {
-				return err
-			}
-			if !yield(b, nil) {
-				return errDone
-			}
-			return nil
-		})
-		if err != nil && err != errDone { //nolint:errorlint // ours, bare
-			yield(Billed{}, err)
-		}
-	}
-}
-
-func (b *Billed) check() error {
-	switch {
-	case b.Cost < 0 || b.PromptTokens < 0 || b.CompletionTokens < 0:
-		return errors.New("a negative amount")
-	case b.Time.IsZero():
-		return errors.New("no time")
-	case b.Model == "":
-		return errors.New("no model")
-	}
-	return nil
-}
-
-// billedColumns are the columns of a CSV export, and the other names that gateways have for them.
-var billedColumns = map[string]string{
-	"time": "time", "created_at": "time", "timestamp": "time",
-	"request_id": "request_id", "id": "request_id",
-	"model": "model", "model_name": "model",
-	"prompt_tokens": "prompt_tokens", "input_tokens": "prompt_tokens",
-	"completion_tokens": "completion_tokens", "output_tokens": "completion_tokens",
-	"cost": "cost", "cost_usd": "cost", "amount": "cost",
-}
-
-// ReadBilledCSV reads an export as CSV, whose first line names the columns: time (RFC 3339, or seconds since 1970),
-// model and cost (dollars) are needed, request_id, prompt_tokens and completion_tokens are used, others are passed over.
-func ReadBilledCSV(r io.Reader) iter.Seq2[Billed, error] {
-	return func(yield func(Billed, error) bool) {
-		in := csv.NewReader(io.LimitReader(r, 1<<40))
-		in.ReuseRecord = true
-		head, err := in.Read()
-		if err != nil {
-			yield(Billed{}, &RowError{Line: 1, Err: err})
-			return
-		}
-		at := map[string]int{}
-		for i, name := range head {
-			name = strings.ToLower(strings.TrimSpace(strings.TrimPrefix(name, "\ufeff")))
-			if column, ok := billedColumns[name]; ok {
-				if _, twice := at[column]; twice {
-					yield(Billed{}, &RowError{Line: 1, Err: fmt.Errorf("two columns for %s", column)})
-					return
-				}
-				at[column] = i
-			}
-		}
-		for _, needed := range []string{"time", "model", "cost"} {
-			if _, ok := at[needed]; !ok {
-				yield(Billed{}, &RowError{Line: 1, Err: fmt.Errorf("no column %q among %.200q", needed, head)})
-				return
-			}
-		}
-		for {
-			fields, err := in.Read()
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			line, _ := in.FieldPos(0)
-			var b Billed
-			if err == nil {
-				b, err = billedOf(fields, at)
-			}
-			if err != nil {
-				yield(Billed{}, &RowError{Line: line, Err: err})
-				return
-			}
-			if !yield(b, nil) {
-				return
-			}
-		}
-	}
-}
-
-func billedOf(fields []string, at map[string]int) (b Billed, err error) {
-	field := func(name string) string {
-		if i, ok := at[name]; ok {
-			return strings.TrimSpace(fields[i])
-		}
-		return ""
-	}
-	number := func(name string) int64 {
-		s := field(name)
-		if s == "" || err != nil {
-			return 0
-		}
-		n, bad := strconv.ParseInt(s, 10, 64)
-		if bad != nil {
-			err = fmt.Errorf("%s: %.40q is no number", name, s)
-		}
-		return n
-	}
-	b = Billed{
-		RequestID: strings.Clone(field("request_id")), Model: strings.Clone(field("model")),
-		PromptTokens: number("prompt_tokens"), CompletionTokens: number("completion_tokens"),
-	}
-	if err != nil {
-		return b, err
-	}
-	when := field("time")
-	if seconds, bad := strconv.ParseInt(when, 10, 64); bad == nil {
-		b.Time = time.Unix(seconds, 0)
-	} else if b.Time, err = time.Parse(time.RFC3339, when); err != nil {
-		return b, fmt.Errorf("time: %.40q is neither RFC 3339 nor seconds", when)
-	}
-	cost := strings.TrimPrefix(field("cost"), "$")
-	if err := json.Unmarshal([]byte(strconv.Quote(cost)), &b.Cost); err != nil {
-		return b, fmt.Errorf("cost: %.40q: %w", cost, err)
-	}
-	return b, b.check()
-}
 
 // ReconcileOptions say how rows and an export are compared.
 type ReconcileOptions struct {
@@ -189,8 +44,8 @@ func (d Drift) Difference() holysheep.USD { return d.There - d.Here }
 func (d Drift) Explained() bool { return d.Here <= d.There && d.There <= max(d.AtMost, d.Here) }
 
 // Reconcile compares the attempts that cost something with a gateway's export, for each day and model, in their order.
-// They are matched by request id, and the rest by time, model and tokens. It holds both in memory. An error of either
-// sequence ends it. opts may be nil.
+// They are matched by request id, and the rest by time, model (as asked for or as served, under any of its names) and
+// tokens. It holds both in memory. An error of either sequence ends it. opts may be nil.
 func Reconcile(rows iter.Seq2[Row, error], export iter.Seq2[Billed, error], opts *ReconcileOptions) ([]Drift, error) {
 	var o ReconcileOptions
 	if opts != nil {
@@ -208,80 +63,142 @@ func Reconcile(rows iter.Seq2[Row, error], export iter.Seq2[Billed, error], opts
 	if o.Zone == nil {
 		o.Zone = time.UTC
 	}
-	type key struct{ day, model string }
-	drifts := map[key]*Drift{}
-	at := func(t time.Time, model string) *Drift {
-		k := key{t.In(o.Zone).Format(time.DateOnly), model}
-		d := drifts[k]
-		if d == nil {
-			d = &Drift{Day: k.day, Model: model}
-			drifts[k] = d
-		}
-		return d
+	b := books{
+		zone: o.Zone, tolerance: o.Tolerance,
+		drifts: map[day]*Drift{}, byID: map[string]*Row{}, byKind: map[kind][]*Row{}, matched: map[*Row]bool{}, rest: map[kind][]Billed{},
 	}
-	type kind struct {
-		model              string
-		prompt, completion int64
-	}
-	byID := map[string]*Row{}
-	byKind := map[kind][]*Row{}
-	matched := map[*Row]bool{}
 	for row, err := range rows {
 		if err != nil {
 			return nil, err
 		}
-		if row.Attempt == 0 || row.Billing == holysheep.NotBilled {
-			continue
+		if row.Attempt > 0 && row.Billing != holysheep.NotBilled {
+			b.add(&row, o.Unit)
 		}
-		d := at(row.Time, row.Model)
-		d.Here, d.AtMost = d.Here.Plus(round(row.Cost.USD, o.Unit)), d.AtMost.Plus(round(row.Cost.AtMost, o.Unit))
-		d.OnlyHere++
-		if row.RequestID != "" {
-			byID[row.RequestID] = &row
-		}
-		k := kind{row.Model, row.Usage.PromptTokens, row.Usage.CompletionTokens}
-		byKind[k] = append(byKind[k], &row)
 	}
-	var rest []Billed
-	match := func(r *Row, b Billed) {
-		matched[r] = true
-		d := at(r.Time, r.Model)
-		d.Matched++
-		d.OnlyHere--
-		d.There = d.There.Plus(b.Cost)
-	}
-	for b, err := range export {
+	for line, err := range export {
 		if err != nil {
 			return nil, err
 		}
-		if r := byID[b.RequestID]; b.RequestID != "" && r != nil && !matched[r] {
-			match(r, b)
-			continue
-		}
-		rest = append(rest, b)
+		b.bill(line)
 	}
-	for _, b := range rest {
-		var nearest *Row
-		for _, r := range byKind[kind{b.Model, b.PromptTokens, b.CompletionTokens}] {
-			apart := r.Time.Sub(b.Time).Abs()
-			if !matched[r] && apart <= o.Tolerance && (nearest == nil || apart < nearest.Time.Sub(b.Time).Abs()) {
-				nearest = r
-			}
-		}
-		if nearest != nil {
-			match(nearest, b)
-			continue
-		}
-		d := at(b.Time, b.Model)
-		d.OnlyThere++
-		d.There = d.There.Plus(b.Cost)
-	}
-	all := make([]Drift, 0, len(drifts))
-	for _, d := range drifts {
+	b.matchTheRest()
+	all := make([]Drift, 0, len(b.drifts))
+	for _, d := range b.drifts {
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Model, b.Model)) })
 	return all, nil
+}
+
+// books are rows and an export on their way to be compared.
+type books struct {
+	zone      *time.Location
+	tolerance time.Duration
+	drifts    map[day]*Drift
+	byID      map[string]*Row
+	byKind    map[kind][]*Row
+	matched   map[*Row]bool
+	rest      map[kind][]Billed // lines whose request id is in no row
+}
+
+type day struct{ day, model string }
+
+// kind is what a line without a known request id has in common with its attempt.
+type kind struct {
+	model              string
+	prompt, completion int64
+}
+
+func (b *books) at(t time.Time, model string) *Drift {
+	k := day{t.In(b.zone).Format(time.DateOnly), oneName(model)}
+	d := b.drifts[k]
+	if d == nil {
+		d = &Drift{Day: k.day, Model: k.model}
+		b.drifts[k] = d
+	}
+	return d
+}
+
+// oneName is the same for all names that gateways give a model.
+func oneName(model string) string {
+	if info, ok := holysheep.LookupModel(model); ok {
+		return info.Name
+	}
+	return strings.ToLower(model)
+}
+
+func (b *books) add(r *Row, unit holysheep.USD) {
+	d := b.at(r.Time, r.Model)
+	d.Here, d.AtMost = d.Here.Plus(round(r.Cost.USD, unit)), d.AtMost.Plus(round(r.Cost.AtMost, unit))
+	d.OnlyHere++
+	if r.RequestID != "" && b.byID[r.RequestID] == nil {
+		b.byID[r.RequestID] = r
+	}
+	k := kind{oneName(r.Model), r.Usage.PromptTokens, r.Usage.CompletionTokens}
+	b.byKind[k] = append(b.byKind[k], r)
+	if served := oneName(r.Served); served != "" && served != k.model {
+		k.model = served
+		b.byKind[k] = append(b.byKind[k], r)
+	}
+}
+
+func (b *books) bill(line Billed) {
+	if r := b.byID[line.RequestID]; r != nil && !b.matched[r] {
+		b.match(r, line)
+		return
+	}
+	k := kind{oneName(line.Model), line.PromptTokens, line.CompletionTokens}
+	b.rest[k] = append(b.rest[k], line)
+}
+
+func (b *books) match(r *Row, line Billed) {
+	b.matched[r] = true
+	d := b.at(r.Time, r.Model)
+	d.Matched++
+	d.OnlyHere--
+	d.There = d.There.Plus(line.Cost)
+}
+
+// matchTheRest gives each line, in the order of time, the first attempt of its kind that is near enough: so as many as
+// possible find one.
+func (b *books) matchTheRest() {
+	for k, lines := range b.rest {
+		rows := b.byKind[k]
+		slices.SortFunc(rows, func(a, b *Row) int { return a.Time.Compare(b.Time) })
+		slices.SortFunc(lines, func(a, b Billed) int { return a.Time.Compare(b.Time) })
+		for _, line := range lines {
+			for len(rows) > 0 && (b.matched[rows[0]] || line.Time.Sub(rows[0].Time) > b.tolerance) {
+				rows = rows[1:]
+			}
+			if len(rows) > 0 && rows[0].Time.Sub(line.Time) <= b.tolerance {
+				b.match(rows[0], line)
+				continue
+			}
+			d := b.at(line.Time, line.Model)
+			d.OnlyThere++
+			d.There = d.There.Plus(line.Cost)
+		}
+	}
+}
+
+// WriteDrifts writes what Reconcile found as a table.
+func WriteDrifts(w io.Writer, drifts []Drift) error {
+	largest := holysheep.USD(0)
+	for _, d := range drifts {
+		largest = max(largest, d.AtMost, d.There)
+	}
+	amount := amounts(largest)
+	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(out, "day\tmodel\tin both\tonly here\tonly there\there\tat most\tthere\tdifference\t\t\n")
+	for _, d := range drifts {
+		verdict := ""
+		if !d.Explained() {
+			verdict = "not explained"
+		}
+		fmt.Fprintf(out, "%s\t%s\t%d\t%d\t%d\t%s\t%s\t%s\t%s\t%s\t\n", d.Day, plain(d.Model), d.Matched, d.OnlyHere, d.OnlyThere,
+			amount(d.Here), amount(d.AtMost), amount(d.There), amount(d.Difference()), verdict)
+	}
+	return out.Flush()
 }
 
 // round rounds to units, half up.

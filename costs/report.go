@@ -20,9 +20,10 @@ type Sum struct {
 	AtMost   holysheep.USD   `json:"at_most"` // what may be billed
 	Wasted   holysheep.USD   `json:"wasted"`  // the part of AtMost that brought no answer: retries, torn and left streams
 	Saved    holysheep.USD   `json:"saved"`   // by caches and routers
-	Calls    int64           `json:"calls"`
+	Calls    int64           `json:"calls"`   // of the client; what decorators did is in Saved
 	Attempts int64           `json:"attempts"`
-	Failed   int64           `json:"failed"` // calls
+	Failed   int64           `json:"failed"`   // calls
+	Unpriced int64           `json:"unpriced"` // attempts that cost something nobody knows, since their model has no price
 	Usage    holysheep.Usage `json:"usage"`
 }
 
@@ -35,9 +36,12 @@ func (s *Sum) add(r *Row) {
 	if r.Attempt > 0 {
 		s.Attempts++
 	}
-	if r.Last {
+	if r.Cost.Basis == holysheep.Unknown {
+		s.Unpriced++
+	}
+	if r.Last && (r.Operation == "chat" || r.Operation == "embed") {
 		s.Calls++
-		if r.Outcome != OK {
+		if r.Outcome != OK && r.Outcome != Left {
 			s.Failed++
 		}
 	}
@@ -132,41 +136,49 @@ func (r *Report) WriteJSON(w io.Writer) error {
 
 // WriteText writes the report for a person: one table for each grouping, the dearest first and days in their order.
 func (r *Report) WriteText(w io.Writer) error {
+	amount := amounts(max(r.Total.AtMost, r.Total.Saved))
 	out := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	line := func(name string, s *Sum, limit holysheep.USD) {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t", plain(name), amount(s.Spent), amount(s.AtMost), amount(s.Wasted),
+			amount(s.Saved), s.Calls, s.Failed, s.Attempts, s.Usage.Total())
+		if limit > 0 {
+			fmt.Fprintf(out, "%.1f %%\t", 100*float64(s.AtMost)/float64(limit))
+		}
+		fmt.Fprintln(out)
+	}
 	table := func(title string, names []string, sums map[string]*Sum, limit holysheep.USD) {
-		fmt.Fprintf(out, "%s\tspent\tat most\twasted\tsaved\tcalls\tattempts\ttokens\t%s\n", title, heading(limit))
+		fmt.Fprintf(out, "%s\tspent\tat most\twasted\tsaved\tcalls\tfailed\tattempts\ttokens\t", title)
+		if limit > 0 {
+			fmt.Fprintf(out, "of %v\t", limit)
+		}
+		fmt.Fprintln(out)
 		for _, name := range names {
-			line(out, name, sums[name], limit)
+			line(name, sums[name], limit)
 		}
 		fmt.Fprintln(out)
 	}
 	table("day", slices.Sorted(maps.Keys(r.ByDay)), r.ByDay, r.Limit)
 	table("model", dearest(r.ByModel), r.ByModel, 0)
 	if r.Tag != "" {
-		table(r.Tag, dearest(r.ByTag), r.ByTag, 0)
+		table(plain(r.Tag), dearest(r.ByTag), r.ByTag, 0)
 	}
-	fmt.Fprintf(out, "total\tspent\tat most\twasted\tsaved\tcalls\tattempts\ttokens\t\n")
-	line(out, "", &r.Total, 0)
-	return out.Flush()
+	table("total", []string{""}, map[string]*Sum{"": &r.Total}, 0)
+	if err := out.Flush(); err != nil || r.Total.Unpriced == 0 {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "not in it: %d attempts with models that have no price\n", r.Total.Unpriced)
+	return err
 }
 
-func heading(limit holysheep.USD) string {
-	if limit <= 0 {
-		return ""
+// amounts writes amounts with as many decimals as the largest of them needs to be of use: the exact ones are in the
+// JSON.
+func amounts(largest holysheep.USD) func(holysheep.USD) string {
+	decimals := 2
+	for least := holysheep.Dollars(1000); decimals < 8 && largest < least; least /= 10 {
+		decimals++
 	}
-	return "of " + limit.String() + "\t"
+	return func(u holysheep.USD) string { return fmt.Sprintf("$%.*f", decimals, u.Dollars()) }
 }
-
-func line(w io.Writer, name string, s *Sum, limit holysheep.USD) {
-	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t", plain(name), cents(s.Spent), cents(s.AtMost), cents(s.Wasted), cents(s.Saved), s.Calls, s.Attempts, s.Usage.Total())
-	if limit > 0 {
-		fmt.Fprintf(w, "%.1f %%\t", 100*float64(s.AtMost)/float64(limit))
-	}
-	fmt.Fprintln(w)
-}
-
-// cents is an amount to four decimals: the exact ones are in the JSON.
-func cents(u holysheep.USD) string { return fmt.Sprintf("$%.4f", u.Dollars()) }
 
 // plain keeps names from breaking the table.
 func plain(name string) string {

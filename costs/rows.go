@@ -1,15 +1,11 @@
 package costs
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
-	"sync"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/holysheep-ai/holysheep-go"
@@ -32,7 +28,7 @@ type Row struct {
 	Billing   holysheep.Billing `json:"billing"`
 	Saved     holysheep.USD     `json:"saved,omitempty"`
 	Prices    string            `json:"prices,omitempty"` // the date of the price table
-	Outcome   string            `json:"outcome"`          // "ok", or the kind of the error
+	Outcome   string            `json:"outcome"`          // OK, Left, or the kind of the error
 	Latency   time.Duration     `json:"latency"`          // nanoseconds
 	Tags      holysheep.Tags    `json:"tags,omitempty"`
 }
@@ -40,20 +36,34 @@ type Row struct {
 // Wasted reports whether what the attempt cost brought no answer.
 func (r *Row) Wasted() bool { return r.Outcome != OK }
 
-// OK is the outcome of an attempt that brought a whole answer.
-const OK = "ok"
+// Check says why a row that was read cannot be one.
+func (r *Row) Check() error {
+	if r.Cost.USD < 0 || r.Cost.AtMost < r.Cost.USD || r.Saved < 0 || r.Outcome == "" || r.Call == "" {
+		return errors.New("no row of this package, or one with amounts that cannot be")
+	}
+	return nil
+}
 
-// Rows is an observer that writes a row for each attempt. Give it to a client as Options.Observer. Safe for concurrent
-// use.
+// Outcomes of attempts that did not fail; the others are words for what went wrong.
+const (
+	OK   = "ok"                 // it brought a whole answer
+	Left = "left by its reader" // the loop over its stream ended before it did
+)
+
+// A Store keeps rows, one after the other and for ever: [Lines] in any io.Writer, sqlitestore.OpenRows in a SQLite file.
+type Store interface {
+	// Append adds the rows of one call, in their order: all of them, or none and an error. It is called by the
+	// goroutine of the call when that has ended, and safe for concurrent use.
+	Append(rows []Row) error
+}
+
+// Rows is an observer that keeps a row for each attempt. Give it to a client as Options.Observer. Safe for concurrent
+// use; it has nothing to close.
 type Rows struct {
+	store  Store
 	next   holysheep.Observer
-	prices string
 	failed func(error)
-
-	mu   sync.Mutex
-	out  *bufio.Writer
-	err  error // the first
-	lost int64
+	lost   atomic.Int64
 }
 
 // RowOptions are what Rows can be told.
@@ -61,25 +71,18 @@ type RowOptions struct {
 	// Next is an observer that sees every call as well. Default: none.
 	Next holysheep.Observer
 
-	// Prices is the table that the client prices with; its date is written to each row. Default: ListPrices().
-	Prices *holysheep.PriceTable
-
-	// OnError is told when a row could not be written; the call is not affected. It must be safe for concurrent use.
-	// Default: nil. Flush returns the first error, and Lost counts the rows.
+	// OnError is told when the rows of a call could not be kept; the call is not affected. It must be safe for
+	// concurrent use. Default: nil, and Lost counts them.
 	OnError func(error)
 }
 
-// NewRows writes rows to w, which stays the caller's to close, as lines of JSON. They are buffered: Flush when the
-// client has been closed, and as often as losing some would matter. opts may be nil.
-func NewRows(w io.Writer, opts *RowOptions) *Rows {
+// NewRows keeps rows in store. opts may be nil.
+func NewRows(store Store, opts *RowOptions) *Rows {
 	var o RowOptions
 	if opts != nil {
 		o = *opts
 	}
-	if o.Prices == nil {
-		o.Prices = holysheep.ListPrices()
-	}
-	return &Rows{next: o.Next, prices: o.Prices.Date(), failed: o.OnError, out: bufio.NewWriterSize(w, 64<<10)}
+	return &Rows{store: store, next: o.Next, failed: o.OnError}
 }
 
 // Begin implements [holysheep.Observer].
@@ -99,18 +102,26 @@ func (r *Rows) Wait(ctx context.Context, call *holysheep.Call, w holysheep.Wait)
 
 // End implements [holysheep.Observer].
 func (r *Rows) End(ctx context.Context, call *holysheep.Call) {
-	for _, row := range r.of(call) {
-		r.write(&row)
+	rows := rowsOf(call)
+	if err := r.store.Append(rows); err != nil {
+		r.lost.Add(int64(len(rows)))
+		if r.failed != nil {
+			r.failed(fmt.Errorf("costs: %d rows of call %s are not kept: %w", len(rows), call.ID, err))
+		}
 	}
 	if r.next != nil {
 		r.next.End(ctx, call)
 	}
 }
 
-// of makes the rows of a call.
-func (r *Rows) of(call *holysheep.Call) []Row {
+// Lost is how many rows could not be kept.
+func (r *Rows) Lost() int64 { return r.lost.Load() }
+
+// rowsOf makes the rows of a call.
+func rowsOf(call *holysheep.Call) []Row {
 	common := Row{
-		Time: call.Start, Call: call.ID, Operation: call.Operation, Model: call.Model, Prices: r.prices, Tags: call.Tags(),
+		Time: call.Start.UTC(), Call: call.ID, Operation: call.Operation, Model: clip(call.Model), Prices: call.Prices,
+		Tags: call.Tags(),
 	}
 	if call.Parent != nil {
 		common.Parent = call.Parent.ID
@@ -124,21 +135,19 @@ func (r *Rows) of(call *holysheep.Call) []Row {
 	for i := range call.Attempts {
 		at := &call.Attempts[i]
 		row := common
-		row.Time, row.Attempt, row.RequestID = at.Start, at.Number, at.RequestID
+		row.Time, row.Attempt, row.RequestID = at.Start.UTC(), at.Number, at.RequestID
 		row.Usage, row.Cost, row.Billing, row.Latency = at.Usage, at.Cost, at.Billing, at.Latency
 		row.Outcome = outcome(at.Err)
 		if i == len(rows)-1 {
-			row.Last, row.Saved, row.Served = true, call.Saved, call.Served
+			row.Last, row.Saved, row.Served = true, call.Saved, clip(call.Served)
 			if at.Err != nil && call.Err == nil {
-				row.Outcome = outcome(errLeft)
+				row.Outcome = Left
 			}
 		}
 		rows[i] = row
 	}
 	return rows
 }
-
-var errLeft = errors.New("the reader left")
 
 // kinds are the words for errors, the more special ones first.
 var kinds = []struct {
@@ -169,7 +178,6 @@ var kinds = []struct {
 	{holysheep.ErrContextLength, "context too long"},
 	{holysheep.ErrContentFiltered, "content refused"},
 	{holysheep.ErrBadRequest, "bad request"},
-	{errLeft, "left by its reader"},
 }
 
 // outcome is the word for how an attempt ended. Messages of errors stay out of the rows: a server may quote the prompt.
@@ -185,131 +193,11 @@ func outcome(err error) string {
 	return "failed"
 }
 
-func (r *Rows) write(row *Row) {
-	line, err := json.Marshal(row)
-	r.mu.Lock()
-	if err == nil {
-		err = r.err
+// clip bounds what a caller or a gateway chose the length of.
+func clip(name string) string {
+	const most = 200
+	if len(name) > most {
+		name = strings.ToValidUTF8(name[:most], "")
 	}
-	if err == nil {
-		_, err = r.out.Write(append(line, '\n'))
-	}
-	if err != nil {
-		r.fail(err)
-		r.lost++
-	}
-	r.mu.Unlock()
-	if err != nil && r.failed != nil {
-		r.failed(fmt.Errorf("costs: a row was not written: %w", err))
-	}
-}
-
-func (r *Rows) fail(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-}
-
-// Flush writes what is buffered. It returns the first error there ever was.
-func (r *Rows) Flush() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err := r.out.Flush(); err != nil {
-		r.fail(err)
-	}
-	if r.err != nil {
-		return fmt.Errorf("costs: rows: %w", r.err)
-	}
-	return nil
-}
-
-// Lost is how many rows could not be written. Rows that were buffered when a write failed are not in it.
-func (r *Rows) Lost() int64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.lost
-}
-
-// RowError is a line that is no row.
-type RowError struct {
-	Line int  // from 1
-	Cut  bool // it is the last, and has no end: a process may have died while it wrote
-	Err  error
-}
-
-func (e *RowError) Error() string {
-	if e.Cut {
-		return fmt.Sprintf("costs: line %d has no end: %v", e.Line, e.Err)
-	}
-	return fmt.Sprintf("costs: line %d: %v", e.Line, e.Err)
-}
-
-func (e *RowError) Unwrap() error { return e.Err }
-
-// maxLine bounds a row: names, tags and ids are all bounded far below.
-const maxLine = 1 << 20
-
-// Read reads rows back. The first line that is none ends it with a *RowError, and so does an error of r.
-func Read(r io.Reader) iter.Seq2[Row, error] {
-	return func(yield func(Row, error) bool) {
-		err := eachLine(r, func(_ int, line []byte) error {
-			var row Row
-			if err := json.Unmarshal(line, &row); err != nil {
-				return err
-			}
-			if row.Cost.USD < 0 || row.Cost.AtMost < row.Cost.USD || row.Saved < 0 || row.Outcome == "" || row.Call == "" {
-				return errors.New("no row of this package, or one with amounts that cannot be")
-			}
-			if !yield(row, nil) {
-				return errDone
-			}
-			return nil
-		})
-		if err != nil && err != errDone { //nolint:errorlint // ours, bare
-			yield(Row{}, err)
-		}
-	}
-}
-
-var errDone = errors.New("done")
-
-// eachLine gives the lines of r that are not empty, with their numbers.
-func eachLine(r io.Reader, do func(n int, line []byte) error) error {
-	in := bufio.NewReaderSize(r, 64<<10)
-	for n := 1; ; n++ {
-		var line []byte
-		for {
-			piece, err := in.ReadSlice('\n')
-			line = append(line, piece...)
-			if len(line) > maxLine {
-				return &RowError{Line: n, Err: fmt.Errorf("longer than %d bytes", maxLine)}
-			}
-			if errors.Is(err, bufio.ErrBufferFull) {
-				continue
-			}
-			if err != nil && !errors.Is(err, io.EOF) {
-				return &RowError{Line: n, Err: err}
-			}
-			break
-		}
-		if len(line) == 0 {
-			return nil
-		}
-		whole := line[len(line)-1] == '\n'
-		if len(bytes.TrimSpace(line)) == 0 {
-			if !whole {
-				return nil
-			}
-			continue
-		}
-		if err := do(n, line); err != nil {
-			if err == errDone { //nolint:errorlint // ours, bare
-				return err
-			}
-			return &RowError{Line: n, Cut: !whole, Err: err}
-		}
-		if !whole {
-			return nil
-		}
-	}
+	return name
 }

@@ -11,5 +11,16 @@
 //	}
 //
 // Without a script it answers every question with a text that depends on it. Prices are those of
-// holysheep.ListPrices; tokens are counted roughly as models count them, a word or a punctuation mark each.
+// holysheep.ListPrices; tokens are counted roughly as models count them, a word or a punctuation mark each, unless
+// Server.Tokens counts them.
+//
+// A test can hold a code path to its price, and a prompt to its length:
+//
+//	func TestAnswersStayCheap(t *testing.T) {
+//		gw := holysheeptest.Start(t)
+//		gw.Tokens = &tokens.Counter{}
+//		answerReturns(t.Context(), gw.Client(nil))
+//		gw.CostsAtMost(t, holysheep.Dollars(0.002))
+//		gw.GoldenTokens(t, "testdata/returns.tokens") // HOLYSHEEP_UPDATE_GOLDEN=1 go test writes it
+//	}
 package holysheeptest

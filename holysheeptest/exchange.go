@@ -96,9 +96,7 @@ func (x *exchange) usage() holysheep.Usage {
 		return *x.reply.usage
 	}
 	var u holysheep.Usage
-	for _, m := range x.request.Messages {
-		u.PromptTokens += 4 + int64(len(pieces(m.Text)))
-	}
+	u.PromptTokens = x.server.promptTokens(x.request)
 	u.CompletionTokens = int64(len(x.pieces()))
 	for _, c := range x.reply.calls {
 		u.CompletionTokens += 4 + int64(len(pieces(c.Arguments)))

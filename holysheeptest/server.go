@@ -18,11 +18,14 @@ import (
 // Key is a key that the server takes. It takes every other as well.
 const Key = "hs_test_0123456789abcdef"
 
-// Server is a gateway for tests. Its methods are safe for concurrent use; Prices is to be set before the first
+// Server is a gateway for tests. Its methods are safe for concurrent use; its fields are to be set before the first
 // request.
 type Server struct {
 	// Prices are what requests are billed by. Default: holysheep.ListPrices().
 	Prices *holysheep.PriceTable
+
+	// Tokens counts prompts as models do: &tokens.Counter{}. Default: nil, a word or a punctuation mark is a token.
+	Tokens holysheep.TokenCounter
 
 	http     *http.Server
 	listener net.Listener

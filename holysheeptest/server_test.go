@@ -2,6 +2,7 @@ package holysheeptest_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/holysheeptest"
+	"github.com/holysheep-ai/holysheep-go/tokens"
 )
 
 func ask(question string) *holysheep.ChatRequest {
@@ -237,4 +239,33 @@ func TestAssertionsOnCost(t *testing.T) {
 	grown := &recorded{}
 	gw.GoldenTokens(grown, file)
 	require.Contains(t, grown.said, "deepseek-v3.2 8 in")
+}
+
+// With a counter the gateway bills prompts as a model would, and reports what the client counts for them.
+func TestTokensAsModelsCount(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	var counter tokens.Counter
+	gw.Tokens = &counter
+	c := gw.Client(nil)
+	for _, req := range []*holysheep.ChatRequest{
+		{Model: "gpt-4.1", Messages: []holysheep.Message{holysheep.System("Answer briefly."), holysheep.User("Wie sende ich eine Bestellung zurück?")}},
+		{Model: "gpt-4.1", Messages: []holysheep.Message{holysheep.User("What is this?", holysheep.Image{URL: "https://example.com/a.png"})}},
+		{Model: "gpt-4.1", Messages: []holysheep.Message{holysheep.User("And this?", holysheep.RawPart(`{"type":"file","file":{"file_id":"f1"}}`))}},
+		{
+			Model: "claude-sonnet-4.5",
+			Messages: []holysheep.Message{
+				holysheep.User("Where is order 48291?"),
+				{Role: holysheep.RoleAssistant, ToolCalls: []holysheep.ToolCall{{ID: "1", Name: "order", Arguments: `{"id":48291}`}}},
+				{Role: holysheep.RoleTool, ToolCallID: "1", Content: []holysheep.Part{holysheep.Text("shipped")}},
+			},
+			Tools:          []holysheep.Tool{{Name: "order", Description: "Looks up an order.", Parameters: json.RawMessage(`{"type":"object","properties":{"id":{"type":"integer"}}}`)}},
+			ResponseFormat: &holysheep.ResponseFormat{Type: "json_schema", Name: "answer", Schema: json.RawMessage(`{"type":"object"}`)},
+		},
+	} {
+		want, err := counter.CountTokens(t.Context(), req)
+		require.NoError(t, err)
+		resp, err := c.Chat(t.Context(), req)
+		require.NoError(t, err)
+		require.Equal(t, want, resp.Usage.PromptTokens)
+	}
 }

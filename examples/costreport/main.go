@@ -1,5 +1,5 @@
 // Costreport shows who spent what on what: a week of three tenants on a gateway that fails now and then, as a report
-// to read and as a chart.
+// to read and as a chart, and held against what the gateway says it billed.
 //
 //	go run ./examples/costreport [-svg costs.svg]
 //
@@ -10,6 +10,7 @@ import (
 	"bytes"
 	"context"
 	"flag"
+	"fmt"
 	"io"
 	"log"
 	"math/rand/v2"
@@ -34,15 +35,23 @@ func main() {
 }
 
 func run(ctx context.Context, out io.Writer, svg string) error {
-	var file bytes.Buffer
-	if err := traffic(ctx, &file); err != nil {
+	var file, export bytes.Buffer
+	if err := traffic(ctx, &file, &export); err != nil {
 		return err
 	}
 	report := costs.NewReport(&costs.ReportOptions{Tag: "tenant", Limit: holysheep.Dollars(0.05)})
-	if err := report.AddAll(costs.Read(&file)); err != nil {
+	if err := report.AddAll(costs.Read(bytes.NewReader(file.Bytes()))); err != nil {
 		return err
 	}
 	if err := report.WriteText(out); err != nil {
+		return err
+	}
+	drifts, err := costs.Reconcile(costs.Read(&file), costs.ReadBilledCSV(&export), nil)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, "Against the gateway's own export, in which each call is rounded to $0.000002:\n\n")
+	if err := costs.WriteDrifts(out, drifts); err != nil {
 		return err
 	}
 	if svg == "" {
@@ -59,20 +68,21 @@ func run(ctx context.Context, out io.Writer, svg string) error {
 	return f.Close()
 }
 
-// traffic writes the rows of a week.
-func traffic(ctx context.Context, file io.Writer) error {
+// traffic writes the rows of a week, and what the gateway says of it.
+func traffic(ctx context.Context, file, export io.Writer) error {
 	gateway, err := holysheeptest.NewServer()
 	if err != nil {
 		return err
 	}
 	defer gateway.Close()
+	dice := rand.New(rand.NewPCG(1, 1))
 	gateway.Chaos(holysheeptest.Chaos{Seed: 1, Cut: 0.06})
+	gateway.ReplyWhen(func(*holysheeptest.Request) bool { return dice.IntN(25) == 0 }, holysheeptest.Status(503).Header("Retry-After-Ms", "1"))
 	var today time.Time
 	first := time.Date(2026, 11, 16, 12, 0, 0, 0, time.UTC)
-	rows := costs.NewRows(file, nil)
+	rows := costs.NewRows(costs.Lines(file), nil)
 	client := gateway.Client(&holysheep.Options{Observer: onDay{rows, &today}})
 
-	dice := rand.New(rand.NewPCG(1, 1))
 	models := []string{holysheep.DeepSeekV32, holysheep.DeepSeekV32, holysheep.Gemini25Flash, holysheep.GPT41}
 	for day := range days {
 		today = first.AddDate(0, 0, day)
@@ -95,7 +105,18 @@ func traffic(ctx context.Context, file io.Writer) error {
 	if err := client.Close(); err != nil {
 		return err
 	}
-	return rows.Flush()
+	if n := rows.Lost(); n > 0 {
+		return fmt.Errorf("%d rows were not kept", n)
+	}
+	fmt.Fprintln(export, "request_id,time,model,prompt_tokens,completion_tokens,cost")
+	const unit = 2_000_000 // picodollars
+	for i, r := range gateway.Requests() {
+		if r.Billed > 0 {
+			fmt.Fprintf(export, "req-%d,%s,%s,%d,%d,%v\n", i+1, r.Time.Format(time.RFC3339), r.Model, r.Usage.PromptTokens,
+				r.Usage.CompletionTokens, (r.Billed+unit/2)/unit*unit)
+		}
+	}
+	return nil
 }
 
 // onDay moves calls to the day that is being played.

@@ -7,23 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"net/url"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"github.com/holysheep-ai/holysheep-go"
 )
 
 // Ledger is a [holysheep.Ledger] in a SQLite file. Close it when the clients that use it are closed.
 type Ledger struct {
-	db      *sql.DB
-	writing sync.Mutex // SQLite has one writer; waiting for it here is cheaper than in the file
-	swept   time.Time  // under writing
+	file  *file
+	swept time.Time // under its writing
 }
 
 // LedgerOptions are what a ledger can be told.
@@ -33,11 +27,8 @@ type LedgerOptions struct {
 	Durable bool
 }
 
-// The file says what it is, and in which version.
-const (
-	applicationID = 0x486f4c67 // "HoLg"
-	version       = 1
-	schema        = `
+// ledgerKind: "HoLg" in the header of the file.
+var ledgerKind = kind{applicationID: 0x486f4c67, version: 1, schema: `
 CREATE TABLE accounts (
 	key      TEXT PRIMARY KEY,
 	spent    INTEGER NOT NULL,
@@ -60,8 +51,7 @@ CREATE TABLE switch_rows (
 	row    INTEGER PRIMARY KEY,
 	switch TEXT NOT NULL
 ) STRICT;
-CREATE INDEX reservations_until ON reservations (expired, until);`
-)
+CREATE INDEX reservations_until ON reservations (expired, until);`}
 
 // keepFor is how long a settle may come after the lease, or an account is kept after its period.
 const keepFor = 24 * time.Hour
@@ -73,74 +63,24 @@ func OpenLedger(path string, opts *LedgerOptions) (*Ledger, error) {
 	if opts != nil {
 		o = *opts
 	}
-	path, err := filepath.Abs(path)
-	if err != nil {
-		return nil, fmt.Errorf("sqlitestore: %w", err)
-	}
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		return nil, fmt.Errorf("sqlitestore: %s is a directory", path)
-	}
 	synchronous := "NORMAL"
 	if o.Durable {
 		synchronous = "FULL"
 	}
-	u := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(" + synchronous + ")"},
-		"_txlock": {"immediate"},
-	}.Encode()}
-	db, err := sql.Open("sqlite", u.String())
+	f, err := openFile(path, synchronous, ledgerKind)
 	if err != nil {
-		return nil, fmt.Errorf("sqlitestore: %w", err)
+		return nil, fmt.Errorf("sqlitestore: %w: %w", holysheep.ErrLedger, err)
 	}
-	l := &Ledger{db: db}
-	if err := l.prepare(); err != nil {
-		_ = db.Close()
-		return nil, fmt.Errorf("sqlitestore: %s: %w", path, err)
-	}
-	return l, nil
-}
-
-// prepare makes the tables of a new file, and checks those of an old one.
-func (l *Ledger) prepare() error {
-	ctx := context.Background()
-	return l.write(ctx, func(tx *sql.Tx) error {
-		var id, v, tables int
-		if err := tx.QueryRowContext(ctx, "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)").Scan(&id, &v, &tables); err != nil {
-			return err
-		}
-		switch {
-		case tables == 0 && id == 0:
-			_, err := tx.ExecContext(ctx, fmt.Sprintf("%s; PRAGMA application_id = %d; PRAGMA user_version = %d", schema, applicationID, version))
-			return err
-		case id != applicationID:
-			return fmt.Errorf("%w: it is a database of something else; choose another file", holysheep.ErrLedger)
-		case v != version:
-			return fmt.Errorf("%w: it has version %d of the tables, this program knows %d: use the release that wrote it", holysheep.ErrLedger, v, version)
-		}
-		return nil
-	})
+	return &Ledger{file: f}, nil
 }
 
 // Close closes the file.
-func (l *Ledger) Close() error { return l.db.Close() }
+func (l *Ledger) Close() error { return l.file.Close() }
 
 // write runs one transaction.
 func (l *Ledger) write(ctx context.Context, do func(*sql.Tx) error) error {
-	l.writing.Lock()
-	defer l.writing.Unlock()
-	tx, err := l.db.BeginTx(ctx, nil)
-	if err == nil {
-		if err = do(tx); err == nil {
-			err = tx.Commit()
-		} else {
-			_ = tx.Rollback()
-		}
-	}
-	if e, ok := errors.AsType[*sqlite.Error](err); ok {
-		switch e.Code() & 0xff {
-		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-			return fmt.Errorf("%w: the file is damaged or no database; restore it, or begin another: %w", holysheep.ErrLedger, err)
-		}
+	err := l.file.write(ctx, do)
+	if _, ok := errors.AsType[*sqlite.Error](err); ok {
 		return fmt.Errorf("%w: %w", holysheep.ErrLedger, err)
 	}
 	return err

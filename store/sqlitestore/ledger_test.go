@@ -96,13 +96,7 @@ func TestFilesThatAreNoLedgers(t *testing.T) {
 // Processes that are killed at any moment: what they settled is in the file, and what they held counts as spent once
 // its lease is over. HOLYSHEEP_KILLS=200 is the long form.
 func TestKilled(t *testing.T) {
-	kills := 20
-	if n, err := strconv.Atoi(os.Getenv("HOLYSHEEP_KILLS")); err == nil {
-		kills = n
-	}
-	if testing.Short() {
-		kills = 3
-	}
+	kills := killCount(t)
 	path := filepath.Join(t.TempDir(), "ledger")
 	open(t, path)
 	var settled, reserved int64
@@ -141,9 +135,23 @@ func TestKilled(t *testing.T) {
 	require.LessOrEqual(t, int64(a.Expired), int64(kills*mostAtOnce))
 }
 
+func killCount(t *testing.T) int {
+	t.Helper()
+	if n, err := strconv.Atoi(os.Getenv("HOLYSHEEP_KILLS")); err == nil {
+		return n
+	}
+	if testing.Short() {
+		return 3
+	}
+	return 20
+}
+
 func TestMain(m *testing.M) {
 	if path := os.Getenv("HOLYSHEEP_KILL_LEDGER"); path != "" {
 		spendUntilKilled(path)
+	}
+	if path := os.Getenv("HOLYSHEEP_KILL_ROWS"); path != "" {
+		writeUntilKilled(path)
 	}
 	os.Exit(m.Run())
 }
