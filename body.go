@@ -12,14 +12,14 @@ import (
 	"github.com/holysheep-ai/holysheep-go/internal/wire"
 )
 
-// readAll reads a plain answer's body.
-func (s *sending) readAll(ctx context.Context) ([]byte, error) {
+// readAll reads a plain answer's body, into buf where it has the room; nil will do.
+func (s *sending) readAll(ctx context.Context, buf []byte) ([]byte, error) {
 	o := s.call.client.opts
 	s.phase.Store(inBody)
 	if s.resp.ContentLength > int64(o.MaxAnswerBytes) {
 		return nil, s.tooLarge("the body", o.MaxAnswerBytes)
 	}
-	body, err := readBounded(s.resp.Body, s.resp.ContentLength, o.MaxAnswerBytes)
+	body, err := readBounded(s.resp.Body, s.resp.ContentLength, o.MaxAnswerBytes, buf)
 	switch {
 	case err == errOverLimit: //nolint:errorlint // readBounded's own
 		return nil, s.tooLarge("the body", o.MaxAnswerBytes)
@@ -34,14 +34,17 @@ var errOverLimit = errors.New("holysheep: over the limit")
 
 // readBounded reads r unless it has more than limit bytes. It reads in pieces, because one buffer that doubles would
 // hold three times the limit, and because a Content-Length may promise what never comes.
-func readBounded(r io.Reader, length int64, limit int) ([]byte, error) {
+func readBounded(r io.Reader, length int64, limit int, buf []byte) ([]byte, error) {
 	const largest = 1 << 20
 	size := 8 << 10
 	if length >= 0 {
 		size = int(min(length+1, largest))
 	}
 	var pieces [][]byte
-	b := make([]byte, 0, size)
+	b := buf[:0]
+	if cap(b) < size {
+		b = make([]byte, 0, size)
+	}
 	for total := 0; ; {
 		n, err := r.Read(b[len(b):min(cap(b), len(b)+limit+1-total)])
 		b = b[:len(b)+n]

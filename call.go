@@ -25,7 +25,8 @@ type call struct {
 	header http.Header // of the request
 	stream bool        // whether a stream is asked for
 	rec    Call
-	op     operation
+	op     operation // nil for a part of a shared request
+	shared sharing   // set for a shared request
 
 	worst     worst
 	held      reservation
@@ -55,31 +56,56 @@ type operation interface {
 	texts() []string
 }
 
+// sharing is a request that is sent for several calls (flight.go), each of which reserves, books and observes its part.
+type sharing interface {
+	// reserve lets each call hold the money for the attempt to come.
+	reserve(ctx context.Context) error
+
+	// share gives each call its part of a finished attempt.
+	share(at *Attempt)
+
+	// wait tells each call of the wait before the next attempt.
+	wait(w Wait)
+}
+
 // run takes the call from begin to end, but for the drain of its last connection. The caller has entered the
 // client and leaves it after that.
 func (k *call) run(ctx context.Context) (err error) {
+	if ctx, err = k.begin(ctx); err != nil {
+		return err
+	}
+	err = errPanicked // unless we get there
+	defer func() { k.finish(ctx, err) }()
+	err = k.exchange(ctx)
+	return err
+}
+
+// begin finds out who guards the call, and opens its record. Without an error finish has to follow.
+func (k *call) begin(ctx context.Context) (context.Context, error) {
 	c := k.client
 	scope := ScopeOf(ctx)
 	if err := scope.check(); err != nil {
-		return err
+		return nil, err
 	}
 	if k.method == http.MethodPost { // nothing else is charged for
 		if k.held.guards = c.guardsFor(scope); len(k.held.guards) > 0 && !k.worst.priced {
-			return unknownPrice(k.rec.Model)
+			return nil, unknownPrice(k.rec.Model)
 		}
 	}
 	k.rec.Attempts = k.first[:0]
 	ctx = c.recorder.begin(ctx, &k.rec)
 	k.held.id, k.held.model = k.rec.ID, k.rec.Model
-	err = errPanicked // unless we get there
-	defer func() { k.finish(ctx, err) }()
+	return ctx, nil
+}
 
-	err = k.attempt(ctx)
+// exchange sends the call, as often as it takes, and reads the answer.
+func (k *call) exchange(ctx context.Context) error {
+	err := k.attempt(ctx)
 	if err != nil && k.retryable(err) {
 		err = k.retry(ctx, err)
 	}
 	if err == nil {
-		c.quotas.succeed(k.rec.Model, k.paid)
+		k.client.quotas.succeed(k.rec.Model, k.paid)
 	}
 	k.stamp(err) // with what the wait or the refusal after the last attempt added
 	return err
@@ -96,11 +122,20 @@ func (k *call) finish(ctx context.Context, err error) {
 		return
 	}
 	k.finished = true
+	sent := int64(0)
 	for i := range k.rec.Attempts {
-		k.rec.Usage = k.rec.Usage.Plus(k.rec.Attempts[i].Usage)
-		k.rec.Cost = k.rec.Cost.Plus(k.rec.Attempts[i].Cost)
+		at := &k.rec.Attempts[i]
+		k.rec.Usage = k.rec.Usage.Plus(at.Usage)
+		k.rec.Cost = k.rec.Cost.Plus(at.Cost)
+		if !at.Shared {
+			sent++
+		}
 	}
-	if r := k.op.response(); r != nil {
+	var r *ChatResponse
+	if k.op != nil {
+		r = k.op.response()
+	}
+	if r != nil {
 		k.rec.Response = r
 		last := &k.rec.Attempts[len(k.rec.Attempts)-1]
 		r.Requested, r.Usage, r.Cost = k.rec.Model, last.Usage, k.rec.Cost
@@ -115,9 +150,7 @@ func (k *call) finish(ctx context.Context, err error) {
 	if err == errStopped { //nolint:errorlint // a break is no error of the call
 		err = nil
 	}
-	t := Totals{
-		Calls: 1, Attempts: int64(len(k.rec.Attempts)), Usage: k.rec.Usage, Cost: k.rec.Cost,
-	}
+	t := Totals{Calls: 1, Attempts: sent, Usage: k.rec.Usage, Cost: k.rec.Cost}
 	if err != nil {
 		t.Errors = 1
 	}
@@ -157,6 +190,9 @@ func (k *call) attempt(ctx context.Context) (err error) {
 		k.book(at)
 		k.stamp(err)
 		at.Err = err
+		if k.shared != nil {
+			k.shared.share(at)
+		}
 		if c.opts.Gate != nil {
 			c.opts.Gate.After(ctx, &k.rec, at)
 		}
@@ -196,6 +232,9 @@ func (k *call) admit(ctx context.Context, at *Attempt) error {
 // reserve is the one place where money is held: a worst case for the attempt to come, and one for each attempt
 // before it that may be on the bill.
 func (k *call) reserve(ctx context.Context) error {
+	if k.shared != nil {
+		return k.shared.reserve(ctx)
+	}
 	if len(k.held.guards) == 0 {
 		return nil
 	}
@@ -270,7 +309,12 @@ func (k *call) retry(ctx context.Context, last error) error {
 			return last != nil && refused == nil && k.mayRetry(ctx, last), nil
 		},
 		Backoff: func(time.Duration, time.Duration, int, *http.Response) time.Duration {
-			k.client.recorder.wait(ctx, &k.rec, Wait{len(k.rec.Attempts) + 1, k.delay, last})
+			w := Wait{len(k.rec.Attempts) + 1, k.delay, last}
+			if k.shared != nil {
+				k.shared.wait(w)
+			} else {
+				k.client.recorder.wait(ctx, &k.rec, w)
+			}
 			return k.delay
 		},
 		ErrorHandler: retryablehttp.PassthroughErrorHandler,
@@ -369,13 +413,20 @@ func (k *call) stamp(err error) {
 	if err == nil {
 		return
 	}
+	k.mark(err)
+	if e, ok := errors.AsType[*APIError](err); ok {
+		e.Message, e.Code, e.Type, e.Param = k.redact(e.Message), k.redact(e.Code), k.redact(e.Type), k.redact(e.Param)
+	}
+}
+
+// mark writes into an error how often the call was sent, and whether it may be on the bill.
+func (k *call) mark(err error) {
 	billing := NotBilled
 	for i := range k.rec.Attempts {
 		billing = max(billing, k.rec.Attempts[i].Billing)
 	}
 	if e, ok := errors.AsType[*APIError](err); ok {
 		e.Attempts, e.Billing = len(k.rec.Attempts), billing
-		e.Message, e.Code, e.Type, e.Param = k.redact(e.Message), k.redact(e.Code), k.redact(e.Type), k.redact(e.Param)
 	}
 	if e, ok := errors.AsType[*TransportError](err); ok {
 		e.Attempts, e.Billing = len(k.rec.Attempts), billing

@@ -195,6 +195,7 @@ type sums struct {
 	mu       sync.Mutex
 	totals   map[string]holysheep.Totals
 	attempts int
+	counted  int // those that no other call counts
 	waits    []holysheep.Wait
 	calls    []*holysheep.Call
 }
@@ -213,7 +214,13 @@ func (s *sums) End(_ context.Context, call *holysheep.Call) {
 	if s.totals == nil {
 		s.totals = map[string]holysheep.Totals{}
 	}
-	t := holysheep.Totals{Calls: 1, Attempts: int64(len(call.Attempts)), Usage: call.Usage, Cost: call.Cost}
+	t := holysheep.Totals{Calls: 1, Usage: call.Usage, Cost: call.Cost}
+	for _, at := range call.Attempts {
+		if !at.Shared {
+			t.Attempts++
+		}
+	}
+	s.counted += int(t.Attempts)
 	if call.Err != nil {
 		t.Errors = 1
 	}

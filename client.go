@@ -182,7 +182,7 @@ func (c *Client) Models(ctx context.Context) ([]string, error) {
 type modelList []string
 
 func (l *modelList) read(ctx context.Context, s *sending) error {
-	body, err := s.readAll(ctx)
+	body, err := s.readAll(ctx, nil)
 	if err != nil {
 		return err
 	}

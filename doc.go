@@ -31,5 +31,12 @@
 // [Recorder] of what it wraps, and can tell what it would do ([Planner], [Resolver]). A [Gate] sees every attempt,
 // an [Observer] every call.
 //
+// # Vectors
+//
+// [Client.Embedder] makes an [Embedder] (embed.go). Callers share its requests (flight.go), and each pays for its part
+// (shares.go).
+//
+// Package cache answers equal and similar requests without asking again, and remembers vectors.
+//
 // Package holysheeptest is a gateway to test against, in memory and in virtual time.
 package holysheep

@@ -29,7 +29,7 @@ var (
 	ErrNoAnswer            = errors.New("no answer")               // sent, and the connection broke before an answer, after retries
 	ErrTimeout             = errors.New("timed out")               // a time limit of Options passed, or 408
 	ErrRedirect            = errors.New("redirect refused")        // 3xx: never followed, it would take the prompt along
-	ErrMalformed           = errors.New("answer not understood")   // HTML, an empty body, bad JSON
+	ErrMalformed           = errors.New("answer not understood")   // HTML, an empty body, bad JSON, vectors that are not those of the texts
 	ErrTooLarge            = errors.New("answer too large")        // over a size limit of Options
 	ErrEmpty               = errors.New("empty answer")            // no choices, or [DONE] and nothing else
 	ErrTruncated           = errors.New("answer cut short")        // the body ended before a finish_reason

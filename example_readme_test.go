@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holysheep-ai/holysheep-go"
+	"github.com/holysheep-ai/holysheep-go/cache"
 	"github.com/holysheep-ai/holysheep-go/costs"
 	"github.com/holysheep-ai/holysheep-go/holysheeptest"
 )
@@ -68,6 +69,25 @@ func ExampleClient_Stream() {
 		}
 	}
 	// Output: Within 30 days. – 4 tokens, $0.00000476
+}
+
+func ExampleClient_Embedder() {
+	gateway, err := holysheeptest.NewServer()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer gateway.Close()
+	ctx, client := context.Background(), gateway.Client(nil)
+
+	embedder := client.Embedder("text-embedding-3-small", nil)
+	vectors, err := embedder.Embed(ctx, []string{"How do I return an order?", "Where is my parcel?"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(len(vectors), "vectors of", len(vectors[0]), "numbers,", client.Meter()["text-embedding-3-small"].Cost)
+	// Output: 2 vectors of 1536 numbers, $0.00000024
 }
 
 func ExamplePlan() {
@@ -135,6 +155,29 @@ func TestBudgetAsInReadme(t *testing.T) {
 	}(t.Context()))
 }
 
+// flat finds every text like every other, which a semantic cache finds out.
+type flat struct{}
+
+func (flat) Embed(_ context.Context, texts []string) ([][]float32, error) {
+	vectors := make([][]float32, len(texts))
+	for i := range vectors {
+		vectors[i] = []float32{1}
+	}
+	return vectors, nil
+}
+
+func (flat) Fingerprint() string { return "flat" }
+
+func TestCacheAsInReadme(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	client, embedder := gw.Client(nil), holysheep.Embedder(flat{})
+	var chat holysheep.Completer = client
+	chat = cache.Semantic(chat, embedder, cache.NewMemoryNeighbours(nil), &cache.SemanticOptions{MaxWrong: 0.01})
+	resp, err := chat.Chat(t.Context(), ask("How do I return order 48291?"))
+	require.NoError(t, err)
+	require.False(t, resp.Cached)
+}
+
 func TestWaitsAsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a minute of waiting passes in no time
 		gw := holysheeptest.Start(t)
@@ -153,4 +196,16 @@ func TestRowsAsInReadme(t *testing.T) {
 	require.NoError(t, err)
 	gateway.CostsAtMost(t, holysheep.Dollars(0.002))
 	require.Zero(t, rows.Lost())
+}
+
+func TestExactAsInReadme(t *testing.T) {
+	client, store := holysheeptest.Start(t).Client(nil), cache.NewMemory(nil)
+	chat := cache.Exact(client, store, nil)
+	_, err := chat.Chat(t.Context(), ask("How do I return order 48291?"))
+	require.NoError(t, err)
+	again, err := chat.Chat(t.Context(), ask("How do I return order 48291?"))
+	require.NoError(t, err)
+	require.True(t, again.Cached)
+	require.NoError(t, chat.Close())
+	require.NoError(t, store.Close())
 }

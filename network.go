@@ -26,6 +26,7 @@ func newTransport(o *Options) *http.Transport {
 		MaxIdleConns:        512,
 		MaxIdleConnsPerHost: 256,
 		IdleConnTimeout:     90 * time.Second,
+		WriteBufferSize:     16 << 10, // what most requests fit into, to leave in one piece
 		Proxy: func(r *http.Request) (*url.URL, error) {
 			if r.URL.Scheme != "https" {
 				return nil, nil // the proxy would read key and prompt

@@ -37,7 +37,7 @@ type Wait struct {
 type Call struct {
 	ID         string // unique; sent as Idempotency-Key with every attempt
 	Parent     *Call  // the call this one is a part of; nil at the top
-	Operation  string // "chat", "models", or a decorator's own word
+	Operation  string // "chat", "embed", "models", or a decorator's own word
 	Stream     bool   // whether the caller reads it as a stream
 	Model      string // the model asked for
 	Served     string // the model that answered, as the gateway names it
@@ -87,6 +87,10 @@ type Attempt struct {
 	Usage     Usage
 	Cost      Cost
 	Err       error // how it ended
+
+	// Shared says that the request was sent for other calls as well (embed), one of which counts it: Usage and Cost
+	// are this call's part, and over all of them they add up to the whole.
+	Shared bool
 }
 
 // A Recorder is where calls are reported: the meter and the observer of a client. Decorators adopt the one of

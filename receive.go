@@ -132,7 +132,7 @@ func (k *chat) readForm(ctx context.Context, s *sending) error {
 	if strings.EqualFold(media, "text/event-stream") || k.stream && !strings.EqualFold(media, "application/json") {
 		return k.readEvents(ctx, s, s.resp.Body)
 	}
-	body, err := s.readAll(ctx)
+	body, err := s.readAll(ctx, nil)
 	if err != nil {
 		return err
 	}
@@ -283,7 +283,7 @@ func (k *chat) broken(ctx context.Context, s *sending, body io.Reader, err error
 	if other, ok := errors.AsType[*sse.NotEventsError](err); ok {
 		s.resp.Body = &joined{io.MultiReader(bytes.NewReader(other.Prefix), body), s.resp.Body}
 		s.resp.ContentLength = -1
-		plain, err := s.readAll(ctx)
+		plain, err := s.readAll(ctx, nil)
 		if err != nil {
 			return err
 		}

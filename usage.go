@@ -198,7 +198,8 @@ func (m *meter) snapshot() map[string]Totals {
 // estimated. It is safe for concurrent use.
 type TokenCounter interface {
 	// CountTokens gives the prompt tokens of a resolved request, or more: what it counts is what is reserved. An
-	// error keeps the call from being sent.
+	// error keeps the call from being sent. Texts for an [Embedder] are counted one by one: by a method
+	// Text(ctx, model, text) (int64, error) where the counter has one, as that of package tokens has, else as messages.
 	CountTokens(ctx context.Context, req *ChatRequest) (int64, error)
 }
 

@@ -12,6 +12,7 @@ import (
 	"runtime/pprof"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,12 @@ var cases = []benchCase{
 	{"packets", "the same, a packet per chunk; per chunk", streams, 150, chunksPerStream},
 	{"varied", "200 chunks of six shapes in bursts; per chunk", streams, 600, chunksPerStream},
 	{"parallel", "64 callers at once; per call", parallel, 16000, 1},
+	{"embeddings", "64 texts, 384 numbers each, in the form that each client asks for; per call", oneByOne, 600, 1},
+	{"floats", "the same from a server that only gives numbers; per call", oneByOne, 600, 1},
 }
+
+// embeds are the cases that ask for embeddings.
+var embeds = map[string]bool{"embeddings": true, "floats": true}
 
 func oneByOne(chat, _ call, n int) error {
 	for range n {
@@ -82,6 +88,10 @@ func runChild(name, job, url string, scale float64) error {
 	var err error
 	if measure, ok := limitJobs[job]; ok {
 		r, err = measure(name, url, scale)
+	} else if strings.HasPrefix(job, "shared") {
+		r, err = runShared(name, job, url, scale)
+	} else if measure, ok := cacheJobs[job]; ok {
+		r, err = measure(name, url, scale)
 	} else {
 		r, err = runCase(name, job, url, scale)
 	}
@@ -97,7 +107,16 @@ func runCase(name, job, url string, scale float64) (result, error) {
 		return result{}, fmt.Errorf("no case %q", job)
 	}
 	c := cases[i]
-	chat, stream, err := makeClient(name, url+"/"+job+"/v1")
+	var chat, stream call
+	var err error
+	if embeds[job] {
+		var embed embedCall
+		embed, err = embedder(name, url+"/"+job+"/v1")
+		texts := batchOfTexts()
+		chat = func(ctx context.Context) (int, error) { return embed(ctx, texts) }
+	} else {
+		chat, stream, err = makeClient(name, url+"/"+job+"/v1")
+	}
 	if err != nil {
 		return result{}, err
 	}
@@ -153,9 +172,12 @@ func profile(name string) (stop func(), err error) {
 	}, nil
 }
 
-func connections(url string) (int, error) {
+func connections(url string) (int, error) { return number(url + "/conns") }
+
+// number asks the server for one.
+func number(url string) (int, error) {
 	hc := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	resp, err := hc.Get(url + "/conns")
+	resp, err := hc.Get(url)
 	if err != nil {
 		return 0, err
 	}

@@ -1,6 +1,6 @@
 // Bench puts this client side by side with net/http + encoding/json ("raw"), go-openai and openai-go.
 //
-//	go run -C bench . [-rounds 5]
+//	go run -C bench . [-rounds 5] [-only chat,embeddings,shared]
 //
 // One mock server process answers; each client runs in a process of its own, the clients in turn, several rounds.
 // What is compared is the CPU time and the allocations of the client's process, as the median of the ratios to raw
@@ -31,6 +31,7 @@ func main() {
 	url := flag.String("url", "", "the server's base URL with -client")
 	rounds := flag.Int("rounds", 5, "how often each client is measured")
 	scale := flag.Float64("scale", 1, "how much of the work to do, for a quick look")
+	only := flag.String("only", "", "measure these cases only, by their names with commas between them")
 	flag.Parse()
 	var err error
 	switch {
@@ -39,7 +40,7 @@ func main() {
 	case *child != "":
 		err = runChild(*child, *job, *url, *scale)
 	default:
-		err = compare(*rounds, *scale)
+		err = compare(*rounds, *scale, *only)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -54,6 +55,8 @@ type result struct {
 	Rate   float64 // units a second, by the clock
 	Conns  int     // connections opened after the warm-up
 	Limits []limit
+
+	Requests int // that the server got
 }
 
 type limit struct {
@@ -61,7 +64,8 @@ type limit struct {
 	Value float64 // ms
 }
 
-func compare(rounds int, scale float64) error {
+func compare(rounds int, scale float64, only string) error {
+	wanted := func(name string) bool { return only == "" || slices.Contains(strings.Split(only, ","), name) }
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -73,14 +77,28 @@ func compare(rounds int, scale float64) error {
 	defer stop()
 
 	for _, c := range cases {
+		if !wanted(c.name) {
+			continue
+		}
 		if err := compareCase(self, url, c, rounds, scale); err != nil {
 			return err
 		}
 	}
+	if wanted("shared") {
+		if err := compareShared(self, url, rounds, scale); err != nil {
+			return err
+		}
+	}
+	if only != "" {
+		return nil
+	}
 	if err := compareBinaries(rounds); err != nil {
 		return err
 	}
-	return limits(self, url, scale)
+	if err := limits(self, url, scale); err != nil {
+		return err
+	}
+	return caches(self, url, scale)
 }
 
 func compareCase(self, url string, c benchCase, rounds int, scale float64) error {

@@ -116,6 +116,13 @@ func runServer() error {
 		w.Header().Set("Retry-After", "3600")
 		w.WriteHeader(http.StatusTooManyRequests)
 	})
+	for name, s := range map[string]*vectorServer{
+		"embeddings": newVectorServer(0, false), "floats": newVectorServer(0, true),
+		"shared": newVectorServer(0, false), "shared20": newVectorServer(20*time.Millisecond, false),
+	} {
+		mux.Handle("/"+name+"/v1/embeddings", s)
+		mux.HandleFunc("/"+name+"/requests", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, s.requests.Load()) })
+	}
 	mux.HandleFunc("/conns", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, conns.Load()) })
 
 	var lc net.ListenConfig

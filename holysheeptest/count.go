@@ -7,14 +7,17 @@ import (
 	"github.com/holysheep-ai/holysheep-go"
 )
 
-// promptTokens counts the prompt of a chat: by Server.Tokens, or else about a word each.
+// promptTokens counts the prompt of a chat by Server.Tokens, or else about a word each, as it does texts to be embedded.
 func (s *Server) promptTokens(r *Request) int64 {
-	if s.Tokens != nil {
+	if s.Tokens != nil && !r.embeds() {
 		if n, err := s.Tokens.CountTokens(context.Background(), r.chat()); err == nil {
 			return n
 		}
 	}
 	var n int64
+	for _, text := range r.Texts {
+		n += int64(len(pieces(text)))
+	}
 	for _, m := range r.Messages {
 		n += 4 + int64(len(pieces(m.Text)))
 	}

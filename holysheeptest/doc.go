@@ -10,8 +10,9 @@
 //		})
 //	}
 //
-// Without a script it answers every question with a text that depends on it. Prices are those of
-// holysheep.ListPrices; tokens are counted roughly as models count them, a word or a punctuation mark each, unless
+// Without a script it answers every question with a text that depends on it, and every text to be embedded with a
+// vector that is near to those of texts with the same words. Prices are those
+// of holysheep.ListPrices; tokens are counted roughly as models count them, a word or a punctuation mark each, unless
 // Server.Tokens counts them.
 //
 // A test can hold a code path to its price, and a prompt to its length:

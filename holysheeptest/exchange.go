@@ -30,7 +30,7 @@ func (x *exchange) answer() {
 		return
 	}
 	maps.Copy(x.w.Header(), r.header)
-	x.w.Header().Set("X-Request-Id", fmt.Sprintf("req-%d", x.server.Count()))
+	x.w.Header().Set("X-Request-Id", fmt.Sprintf("req-%d", x.request.number))
 	switch {
 	case r.stop == stopReset:
 		x.cut()
@@ -38,6 +38,8 @@ func (x *exchange) answer() {
 		x.write(r.media, r.status, r.raw)
 	case x.request.Method == http.MethodGet:
 		x.write("application/json", http.StatusOK, modelsBody)
+	case x.request.embeds():
+		x.whole(x.embeddings())
 	case x.request.Stream && !r.plainOnly:
 		x.stream()
 	default:
@@ -97,6 +99,9 @@ func (x *exchange) usage() holysheep.Usage {
 	}
 	var u holysheep.Usage
 	u.PromptTokens = x.server.promptTokens(x.request)
+	if x.request.embeds() {
+		return u
+	}
 	u.CompletionTokens = int64(len(x.pieces()))
 	for _, c := range x.reply.calls {
 		u.CompletionTokens += 4 + int64(len(pieces(c.Arguments)))
@@ -134,7 +139,7 @@ func (x *exchange) usageObject() map[string]any {
 
 func (x *exchange) envelope(object string, choices any) map[string]any {
 	return map[string]any{
-		"id": fmt.Sprintf("chatcmpl-%d", x.server.Count()), "object": object, "created": x.request.Time.Unix(),
+		"id": fmt.Sprintf("chatcmpl-%d", x.request.number), "object": object, "created": x.request.Time.Unix(),
 		"model": x.request.Model, "choices": choices,
 	}
 }
@@ -150,6 +155,11 @@ func (x *exchange) plain() {
 	if !x.reply.noUsage {
 		body["usage"] = x.usageObject()
 	}
+	x.whole(body)
+}
+
+// whole writes an answer that is no stream.
+func (x *exchange) whole(body map[string]any) {
 	text := toJSON(body)
 	switch x.reply.stop {
 	case stopCut, stopStall:

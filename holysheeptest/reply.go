@@ -14,12 +14,14 @@ import (
 // Reply is one scripted answer. Each method gives a changed copy, so replies can be shared and varied. What counts
 // tokens counts the pieces that a stream sends, about a word each.
 type Reply struct {
-	text   string
-	calls  []holysheep.ToolCall
-	status int    // an answer with this status and raw as its body
-	raw    string // the body as it is
-	media  string
-	header http.Header
+	kind    kind
+	text    string
+	calls   []holysheep.ToolCall
+	vectors [][]float32
+	status  int    // an answer with this status and raw as its body
+	raw     string // the body as it is
+	media   string
+	header  http.Header
 
 	after     time.Duration // before the first byte
 	drip      time.Duration // before each piece
@@ -34,6 +36,27 @@ type Reply struct {
 	plainOnly bool
 }
 
+// kind is what a reply answers.
+type kind int
+
+const (
+	anything kind = iota
+	chats
+	embeddings
+)
+
+// fits reports whether it is for this request; what is for any request waits until it is first in the script.
+func (r *Reply) fits(q *Request, first bool) bool {
+	switch r.kind {
+	case chats:
+		return !q.embeds()
+	case embeddings:
+		return q.embeds()
+	case anything:
+	}
+	return first
+}
+
 type stop int
 
 const (
@@ -46,11 +69,11 @@ const (
 )
 
 // Text answers with a text.
-func Text(text string) *Reply { return &Reply{text: text, finish: "stop", stopAt: -1} }
+func Text(text string) *Reply { return &Reply{kind: chats, text: text, finish: "stop", stopAt: -1} }
 
 // ToolCalls answers with tool calls.
 func ToolCalls(calls ...holysheep.ToolCall) *Reply {
-	return &Reply{calls: calls, finish: "tool_calls", stopAt: -1}
+	return &Reply{kind: chats, calls: calls, finish: "tool_calls", stopAt: -1}
 }
 
 // Status answers with a status and a gateway's error object.
@@ -72,7 +95,7 @@ func Raw(status int, contentType, body string) *Reply {
 // Reset breaks the connection when the request has been read, and bills the answer that nobody got.
 func Reset() *Reply {
 	r := Text("An answer that never arrived.")
-	r.stop = stopReset
+	r.kind, r.stop = anything, stopReset
 	return r
 }
 

@@ -23,14 +23,24 @@ type Request struct {
 	Stream   bool
 	Messages []Message
 
+	// Read from the body of a request for embeddings.
+	Texts []string
+
 	// Billed is what the answer costs. A gateway of this kind bills an answer in full, also when the client leaves
 	// in the middle of it.
 	Billed holysheep.USD
 	Usage  holysheep.Usage // that it is billed for
 
+	number       int // from 1
 	includeUsage bool
 	max          int
+
+	base64     bool
+	dimensions int
 }
+
+// embeds reports whether it asks for embeddings.
+func (r *Request) embeds() bool { return strings.HasSuffix(r.Path, "/embeddings") }
 
 // Message is one of a request's messages, with the texts of its parts joined.
 type Message struct{ Role, Text string }
@@ -45,10 +55,13 @@ func (r *Request) Question() string {
 	return ""
 }
 
-// parse reads the body of a chat and says what is wrong with it.
+// parse reads the body and says what is wrong with it.
 func (r *Request) parse() string {
-	if r.Method == http.MethodGet {
+	switch {
+	case r.Method == http.MethodGet:
 		return ""
+	case r.embeds():
+		return r.parseTexts()
 	}
 	var body struct {
 		Model         string

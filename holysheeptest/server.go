@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -151,7 +152,8 @@ func (s *Server) Client(opts *holysheep.Options) *holysheep.Client {
 }
 
 // Reply adds to the script: the next requests are answered with these, in order. A request that finds the script
-// empty gets the default answer.
+// empty gets the default answer. An answer for the other kind of request, a text where embeddings are asked for or
+// vectors where a chat is, is left for one of its own kind.
 func (s *Server) Reply(replies ...*Reply) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -224,6 +226,7 @@ func (s *Server) next(r *Request) *Reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r)
+	r.number = len(s.requests)
 	for i := range s.rules {
 		if rule := &s.rules[i]; rule.match(r) {
 			reply := rule.replies[0]
@@ -233,16 +236,22 @@ func (s *Server) next(r *Request) *Reply {
 			return reply
 		}
 	}
-	if len(s.script) > 0 && r.Method != http.MethodGet {
-		reply := s.script[0]
-		s.script = s.script[1:]
-		return reply
+	if r.Method != http.MethodGet {
+		for i, reply := range s.script {
+			if reply.fits(r, i == 0) {
+				s.script = slices.Delete(s.script, i, i+1)
+				return reply
+			}
+		}
 	}
 	return s.throwDice(r)
 }
 
 func (s *Server) throwDice(r *Request) *Reply {
 	reply := Text(defaultAnswer(r))
+	if r.embeds() {
+		reply = Vectors()
+	}
 	if s.dice == nil || r.Method == http.MethodGet {
 		return reply
 	}

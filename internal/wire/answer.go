@@ -1,6 +1,6 @@
-// Package wire reads what OpenAI-compatible gateways send for /chat/completions: answers, chunks of answers,
-// and errors in all their shapes. Everything it reads is taken to be hostile: time and memory are bounded by the
-// size of the input, and nothing panics.
+// Package wire reads what OpenAI-compatible gateways send for /chat/completions and /embeddings: answers, chunks of
+// answers, vectors, and errors in all their shapes. Everything it reads is taken to be hostile: time and memory are
+// bounded by the size of the input, and nothing panics.
 package wire
 
 import "strings"

@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,78 +16,19 @@ import (
 	"github.com/holysheep-ai/holysheep-go"
 )
 
-//go:embed ledger.sql
-var ledgerSQL string
-
-const ledgerVersion = 1
-
 // Ledger is a [holysheep.Ledger] in PostgreSQL, shared by every process that opens it in the same schema.
 type Ledger struct {
-	pool                       *pgxpool.Pool
-	reserve, settle, sweep     string // the calls of the functions
-	account, rows, set, unset  string
-	addRow, limit, checkSchema string
-	checked                    atomic.Bool
-	swept                      atomic.Int64 // the second in which leases were last let run out
-}
-
-// Options are what the package can be told.
-type Options struct {
-	// Schema that has the tables; it has to exist. Default: "public".
-	Schema string
-}
-
-func (o *Options) schema() string {
-	if o == nil || o.Schema == "" {
-		return "public"
-	}
-	return o.Schema
-}
-
-// Migrate makes the tables and functions, unless they are there. It may run in several places at once. opts may be nil.
-func Migrate(ctx context.Context, pool *pgxpool.Pool, opts *Options) error {
-	schema := pgx.Identifier{opts.schema()}.Sanitize()
-	err := pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(hashtext('holysheep ledger ' || $1))", opts.schema()); err != nil {
-			return err
-		}
-		version, err := versionOf(ctx, tx, schema)
-		if err != nil || version == ledgerVersion {
-			return err
-		}
-		if version != 0 {
-			return wrongVersion(version)
-		}
-		_, err = tx.Exec(ctx, strings.ReplaceAll(ledgerSQL, "{schema}", schema))
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("pgstore: Migrate: %w", err)
-	}
-	return nil
-}
-
-type querier interface {
-	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
-}
-
-// versionOf is that of the tables, 0 when there are none.
-func versionOf(ctx context.Context, q querier, schema string) (version int, err error) {
-	var there bool
-	if err := q.QueryRow(ctx, "SELECT to_regclass($1) IS NOT NULL", schema+".ledger_version").Scan(&there); err != nil || !there {
-		return 0, err
-	}
-	err = q.QueryRow(ctx, "SELECT version FROM "+schema+".ledger_version").Scan(&version)
-	return version, err
-}
-
-func wrongVersion(version int) error {
-	return fmt.Errorf("%w: the tables have version %d, this program knows %d: use the release that made them", holysheep.ErrLedger, version, ledgerVersion)
+	pool                      *pgxpool.Pool
+	reserve, settle, sweep    string // the calls of the functions
+	account, rows, set, unset string
+	addRow, limit, schema     string
+	checked                   atomic.Bool
+	swept                     atomic.Int64 // the second in which leases were last let run out
 }
 
 // NewLedger makes the ledger in pool. Nothing is sent yet. opts may be nil.
 func NewLedger(pool *pgxpool.Pool, opts *Options) *Ledger {
-	schema := pgx.Identifier{opts.schema()}.Sanitize()
+	schema := opts.schema()
 	sql := func(query string) string { return strings.ReplaceAll(query, "{schema}", schema) }
 	return &Ledger{
 		pool:    pool,
@@ -102,7 +42,7 @@ func NewLedger(pool *pgxpool.Pool, opts *Options) *Ledger {
 		addRow:  sql("WITH old AS (DELETE FROM {schema}.ledger_switch_rows WHERE row <= (SELECT max(row) FROM {schema}.ledger_switch_rows) - 10000) INSERT INTO {schema}.ledger_switch_rows (switch) VALUES ($1)"),
 		limit:   sql("INSERT INTO {schema}.ledger_accounts (key, lim) VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET lim = $2"),
 
-		checkSchema: schema,
+		schema: schema,
 	}
 }
 
@@ -213,14 +153,8 @@ func (l *Ledger) Switches(ctx context.Context) ([]holysheep.Switch, error) {
 // begin checks the tables, once, and lets leases run out, once a second.
 func (l *Ledger) begin(ctx context.Context, now time.Time) error {
 	if !l.checked.Load() {
-		version, err := versionOf(ctx, l.pool, l.checkSchema)
-		switch {
-		case err != nil:
+		if err := ledgerPart.check(ctx, l.pool, l.schema); err != nil {
 			return failed(err)
-		case version == 0:
-			return fmt.Errorf("pgstore: %w: there are no tables: call Migrate", holysheep.ErrLedger)
-		case version != ledgerVersion:
-			return fmt.Errorf("pgstore: %w", wrongVersion(version))
 		}
 		l.checked.Store(true)
 	}

@@ -54,28 +54,13 @@ func NewLedger(rdb redis.UniversalClient, opts *LedgerOptions) (*Ledger, error) 
 	if strings.ContainsAny(o.Name, "{} \t\r\n") {
 		return nil, &holysheep.RequestError{Field: "LedgerOptions.Name", Reason: fmt.Sprintf("%.40q has braces or white space", o.Name)}
 	}
-	if !honoursDeadlines(rdb) {
-		return nil, &holysheep.RequestError{
-			Field:  "redis.Options.ContextTimeoutEnabled",
-			Reason: "has to be set: without it a silent Redis holds every call for seconds, whatever its context says",
-		}
+	if err := checkDeadlines(rdb); err != nil {
+		return nil, err
 	}
 	prefix := "holysheep:{" + o.Name + "}:"
 	return &Ledger{
 		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches"}, must: o.MustExist,
 	}, nil
-}
-
-func honoursDeadlines(rdb redis.UniversalClient) bool {
-	switch c := rdb.(type) {
-	case *redis.Client:
-		return c.Options().ContextTimeoutEnabled
-	case *redis.ClusterClient:
-		return c.Options().ContextTimeoutEnabled
-	case *redis.Ring:
-		return c.Options().ContextTimeoutEnabled
-	}
-	return true // not one that we know
 }
 
 var errLost = fmt.Errorf("redisstore: %w: its accounts are gone from Redis since this process first saw them", holysheep.ErrLedger)

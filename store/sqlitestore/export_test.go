@@ -13,3 +13,8 @@ func (r *Rows) Exec(query string) error {
 	_, err := r.file.db.ExecContext(context.Background(), query)
 	return err
 }
+
+// QueryRow asks the file behind the cache's back.
+func (c *Cache) QueryRow(query string, into ...any) error {
+	return c.file.db.QueryRowContext(context.Background(), query).Scan(into...)
+}

@@ -1,0 +1,4 @@
+package cache
+
+// Normalize is for tests.
+func Normalize(v []float32) bool { return normalize(v) }

@@ -1,0 +1,75 @@
+package cache
+
+import (
+	"context"
+	"time"
+)
+
+// Neighbours keeps answered questions by their vectors, for [Semantic], and counters for what it learns.
+// [MemoryNeighbours] serves one process; package neighbourstest has the tests that every implementation has to pass.
+//
+// All methods are safe for concurrent use and honour the context. An error means that the method may have done its
+// work or not; none of them is repeated.
+type Neighbours interface {
+	// Add keeps e until e.Expires, in place of an entry of the same partition and ID, whose verdicts are forgotten.
+	// What e refers to may be kept: the caller does not change it afterwards. All vectors of a partition have one
+	// length; an entry with another is an error.
+	Add(ctx context.Context, e Entry) error
+
+	// Nearest gives the k entries of a partition whose vectors have the largest cosine with vector, the largest
+	// first, those that have expired left out. The first answers of them come with their Answer; the others may
+	// come without. A partition that is not there has none, and neither has one of vectors of another length.
+	// Vectors have length 1; finding fewer than all of the nearest is allowed, as indexes do. What is given may not
+	// be changed.
+	Nearest(ctx context.Context, partition string, vector []float32, k, answers int) ([]Neighbour, error)
+
+	// Judge adds verdicts to an entry, in one step: none is lost when two come at once. For an entry that is not
+	// there it does nothing.
+	Judge(ctx context.Context, partition, id string, right, wrong int64) error
+
+	// Count adds deltas to the counters of a book, each in one step, and gives all counters of the book as they are
+	// afterwards. A book begins empty, and counters at 0; no deltas only reads. Books do not expire.
+	Count(ctx context.Context, book string, deltas map[string]int64) (map[string]int64, error)
+
+	// Delete forgets the entries that which describes and tells how many there were. An empty one is an error.
+	Delete(ctx context.Context, which Which) (int, error)
+}
+
+// Entry is an answered question as [Neighbours] keep it.
+type Entry struct {
+	Partition string // only entries of one partition are compared
+	ID        string // unique in its partition
+	Namespace string
+	Tenant    string
+	Tags      []string // what [Which] finds it by: document versions
+	Vector    []float32
+	Meta      []byte // some hundred bytes that come with every neighbour
+	Answer    []byte
+	Created   time.Time // in milliseconds
+	Expires   time.Time // in milliseconds; never zero
+}
+
+// Neighbour is an entry that was found.
+type Neighbour struct {
+	ID           string
+	Similarity   float64 // the cosine, -1 to 1, right to about 1e-3
+	Meta, Answer []byte  // as they were added
+	Created      time.Time
+	Right, Wrong int64 // the verdicts on it
+}
+
+// Which describes entries: those for which everything that is set here holds.
+type Which struct {
+	Partition string
+	ID        string // with Partition
+	Namespace string
+	Tenant    string
+	Tag       string
+	Before    time.Time // created before
+
+	// Book forgets a book of counters, and no entries. It stands alone.
+	Book string
+}
+
+// empty reports whether nothing is set.
+func (w Which) empty() bool { return w == Which{} }

@@ -1,0 +1,30 @@
+package redisstore
+
+import (
+	"github.com/redis/go-redis/v9"
+
+	"github.com/holysheep-ai/holysheep-go"
+)
+
+// checkDeadlines refuses a client that would not honour the deadlines of contexts.
+func checkDeadlines(rdb redis.UniversalClient) error {
+	if honoursDeadlines(rdb) {
+		return nil
+	}
+	return &holysheep.RequestError{
+		Field:  "redis.Options.ContextTimeoutEnabled",
+		Reason: "has to be set: without it a silent Redis holds every call for seconds, whatever its context says",
+	}
+}
+
+func honoursDeadlines(rdb redis.UniversalClient) bool {
+	switch c := rdb.(type) {
+	case *redis.Client:
+		return c.Options().ContextTimeoutEnabled
+	case *redis.ClusterClient:
+		return c.Options().ContextTimeoutEnabled
+	case *redis.Ring:
+		return c.Options().ContextTimeoutEnabled
+	}
+	return true // not one that we know
+}
