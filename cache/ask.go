@@ -4,12 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/holysheep-ai/holysheep-go"
 )
+
+// semanticPrefix begins the hash of what questions have to have in common. The number counts up when that changes.
+const semanticPrefix = "hs:semantic:1:"
 
 // question is what a request asks a semantic cache.
 type question struct {
@@ -17,68 +21,64 @@ type question struct {
 	partition string // of everything else that can change the answer
 	tenant    string
 	tags      []string
+	ttl       time.Duration
+	refresh   bool // nothing is served
 }
 
-// ask takes a request apart, or says why it is none for a semantic cache.
-func (c *SemanticCache) ask(ctx context.Context, req *holysheep.ChatRequest) (q question, why string) {
+// ask takes a request apart, or says why it is none for a semantic cache. The error is for the caller.
+func (c *SemanticCache) ask(ctx context.Context, req *holysheep.ChatRequest) (q question, why string, err error) {
+	p := perCallOf(ctx)
+	if p.bypass {
+		return q, "the call is to bypass caches", nil
+	}
+	if err := p.problem(); err != nil {
+		return q, "", err
+	}
 	r, beneath, err := holysheep.Resolve(c.next, req)
 	if err != nil {
-		return q, "the request cannot be resolved" // next says what is wrong
+		return q, "the request cannot be resolved", nil //nolint:nilerr // next says what is wrong
 	}
 	if r.N != nil && *r.N > 1 {
-		return q, "it asks for several answers"
+		return q, "it asks for several answers", nil
 	}
 	last := len(r.Messages) - 1
-	m := &r.Messages[last]
+	m := r.Messages[last]
 	if m.Role != holysheep.RoleUser {
-		return q, "its last message is no user's"
+		return q, "its last message is no user's", nil
 	}
 	for _, part := range m.Content {
 		if _, ok := part.(holysheep.Text); !ok {
-			return q, "its question is not only text"
+			return q, "its question is not only text", nil
 		}
 	}
-	if q.text = m.Text(); strings.TrimSpace(q.text) == "" {
-		return q, "its question is empty"
+	q = question{text: m.Text(), ttl: c.opts.TTL, refresh: p.refresh}
+	if strings.TrimSpace(q.text) == "" {
+		return q, "its question is empty", nil
+	}
+	if p.ttlSet {
+		q.ttl = p.ttl
 	}
 	scope := holysheep.ScopeOf(ctx)
 	if q.tenant = scope.Tag(c.opts.TenantTag); q.tenant == "" && len(scope.Tags()) > 0 {
-		return q, "its scope has tags and no tenant"
+		return q, "its scope has tags and no tenant", nil
 	}
-	if q.partition, err = c.partition(r, beneath, q.tenant); err != nil {
-		return q, "it has a parameter that cannot be compared"
+	rest := *r
+	rest.Messages = slices.Clone(r.Messages)
+	rest.Messages[last].Content = nil
+	k, err := keyOf(c.space, tenantPart(c.opts.TenantTag, q.tenant, false), &rest, beneath, false)
+	if err != nil {
+		return q, "it has a parameter that cannot be compared", nil //nolint:nilerr // next says what is wrong
 	}
+	q.partition = hex.EncodeToString(k.sum[:])
 	if c.opts.Tags != nil {
 		q.tags = c.opts.Tags(ctx, req)
 	}
-	return q, ""
+	return q, "", nil
 }
 
-// partition hashes everything but the text of the last message.
-func (c *SemanticCache) partition(r *holysheep.ChatRequest, beneath, tenant string) (string, error) {
-	w := writer{}
-	for _, s := range []string{"semantic/1", c.opts.Namespace, tenant, c.print, beneath} {
-		w.string(s)
-	}
-	rest := *r
-	rest.Messages = nil
-	w.count(len(r.Messages))
-	for i := range r.Messages {
-		m := r.Messages[i]
-		if i == len(r.Messages)-1 {
-			m.Content = nil
-		}
-		if err := w.message(&m); err != nil {
-			return "", err
-		}
-	}
-	params, err := json.Marshal(rest)
-	if err != nil {
-		return "", err
-	}
-	w.bytes(params)
-	sum := sha256.Sum256(w.b)
-	return hex.EncodeToString(sum[:]), nil
+// spaceName is what all partitions of the cache have in common.
+func (c *SemanticCache) spaceName() string {
+	return fmt.Sprintf("%s%q:%q:", semanticPrefix, c.opts.Namespace, c.print)
 }
 
 // id names the entry of a question, in its partition and beyond: two partitions have no id in common.
@@ -94,5 +94,5 @@ func (c *SemanticCache) bookName() string {
 		names = append(names, g.Name())
 	}
 	sum := sha256.Sum256([]byte(fmt.Sprintf("%q %q %q", c.opts.Namespace, c.print, names)))
-	return "semantic/1/" + hex.EncodeToString(sum[:16])
+	return semanticPrefix + hex.EncodeToString(sum[:16])
 }

@@ -43,7 +43,10 @@ func (c *SemanticCache) Explain(ctx context.Context, req *holysheep.ChatRequest)
 		return nil, err
 	}
 	e := &Explanation{Policy: c.policy()}
-	q, why := c.ask(ctx, req)
+	q, why, err := c.ask(ctx, req)
+	if err != nil {
+		return nil, err
+	}
 	if why != "" {
 		e.Reason = "passed on: " + why
 		return e, nil

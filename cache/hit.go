@@ -113,6 +113,11 @@ func (c *ExactCache) unfit(a *asked, resp *holysheep.ChatResponse) string {
 	if a.resolved.N != nil {
 		wanted = *a.resolved.N
 	}
+	return unfit(resp, wanted, c.opts.ToolCalls)
+}
+
+// unfit says why an answer with so many choices is not kept; "" when it is.
+func unfit(resp *holysheep.ChatResponse, wanted int, toolCalls bool) string {
 	switch {
 	case resp.Cached:
 		return "it came from a cache"
@@ -126,7 +131,7 @@ func (c *ExactCache) unfit(a *asked, resp *holysheep.ChatResponse) string {
 		switch {
 		case m.Refusal != "":
 			return "the model refused"
-		case calls && !c.opts.ToolCalls:
+		case calls && !toolCalls:
 			return "it is a tool call"
 		case calls && !wholeCalls(m.ToolCalls):
 			return "the arguments of a tool call are no JSON"

@@ -78,7 +78,10 @@ func (c *SemanticCache) begin(ctx context.Context, req *holysheep.ChatRequest, s
 	if req == nil {
 		return nil, ctx, nil // next says what is wrong
 	}
-	q, why := c.ask(ctx, req)
+	q, why, err := c.ask(ctx, req)
+	if err != nil {
+		return nil, ctx, err
+	}
 	if why != "" || !c.ready(ctx) {
 		c.tally.skipped.Add(1)
 		return nil, ctx, nil
@@ -260,6 +263,10 @@ func (c *SemanticCache) decide(l *lookup) {
 	}
 	c.choose(l)
 	c.judgeCandidate(l)
+	if l.refresh {
+		l.verdict, l.reason = miss, "to be asked again"
+		return
+	}
 	if l.chosen < 0 {
 		c.report.nothing()
 		return
@@ -303,7 +310,7 @@ func (c *SemanticCache) judgeCandidate(l *lookup) {
 	}
 }
 
-// choose takes the nearest neighbour that all guards agree on.
+// choose takes the nearest neighbour that all guards agree on, and that is young enough for the call.
 func (c *SemanticCache) choose(l *lookup) {
 	for i := range l.around[:min(candidates, len(l.around))] {
 		s := &l.around[i]
@@ -311,7 +318,7 @@ func (c *SemanticCache) choose(l *lookup) {
 			l.fired = append(l.fired, fired)
 			continue
 		}
-		if c.openAnswer(s) {
+		if c.openAnswer(s) && time.Since(s.at) < l.ttl {
 			l.chosen = i
 			return
 		}
@@ -347,24 +354,19 @@ func (c *SemanticCache) serve(l *lookup) *holysheep.ChatResponse {
 		return nil
 	}
 	s := &l.around[l.chosen]
-	hit := &SemanticHit{
+	receipt := &SemanticHit{
 		Similarity: s.Similarity, Age: max(time.Since(s.at), 0), Policy: c.policy(), Wrong: l.estimate.wrong,
 		Partition: l.partition, ID: s.ID, cell: l.cell,
 	}
 	for _, g := range c.opts.Guards {
-		hit.Guards = append(hit.Guards, g.Name())
+		receipt.Guards = append(receipt.Guards, g.Name())
 	}
-	l.hit = hit
-	resp := s.answer
-	saved := resp.Cost.USD
-	resp.Cached, resp.Saved, resp.Cost = true, saved, l.call.Spent()
-	resp.Latency = time.Since(l.call.Start)
-	resp.FirstToken = resp.Latency
-	resp.Steps = []holysheep.Step{{
-		Kind: "cache", Saved: saved, Detail: hit,
-		Reason: fmt.Sprintf("semantic hit: similarity %.3f, %v old", s.Similarity, hit.Age.Round(time.Second)),
-	}}
-	l.call.Saved, l.call.Steps = saved, resp.Steps
+	l.hit = receipt
+	resp := hit(s.answer, l.call, s.answer.Cost.USD, holysheep.Step{
+		Kind: "cache", Detail: receipt,
+		Reason: fmt.Sprintf("semantic hit: similarity %.3f, answered %s", s.Similarity, ago(receipt.Age)),
+	})
+	resp.Cost = l.call.Spent() // the embedding
 	c.tally.hits.Add(1)
 	return resp
 }

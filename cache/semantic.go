@@ -19,6 +19,7 @@ type SemanticCache struct {
 	next       holysheep.Completer
 	embed      func(ctx context.Context, texts []string) ([][]float32, error)
 	print      string // of the embedder
+	space      string // what all partitions have in common
 	neighbours Neighbours
 	opts       SemanticOptions
 	bad        error // what is wrong with the options
@@ -77,7 +78,7 @@ type SemanticOptions struct {
 	// another, nor to calls without one. Default: "tenant".
 	TenantTag string
 
-	// TTL is how long an answer is kept. Default: 2 h.
+	// TTL is how long an answer is kept; see [WithTTL]. Default: 2 h.
 	TTL time.Duration
 
 	// Tags gives the tags that an answer to req is kept under, such as versions of documents, for Forget.
@@ -109,7 +110,7 @@ type SemanticOptions struct {
 // system prompt, tools, earlier turns, model and every parameter, and the embedder. A question with images, one that
 // answers a tool call, and any below a scope that has tags but none that names the tenant, is passed on. Nothing that goes
 // wrong here fails a call: it is a miss, and an event for the recorder of next. Put [Exact] in front, so that equal
-// questions cost no embedding.
+// questions cost no embedding. [Bypass], [Refresh] and [WithTTL] are obeyed.
 //
 // Close waits for verdicts that are still being made. next, embedder and neighbours stay the caller's.
 func Semantic(next holysheep.Completer, embedder holysheep.Embedder, neighbours Neighbours, opts *SemanticOptions) *SemanticCache {
@@ -131,6 +132,7 @@ func Semantic(next holysheep.Completer, embedder holysheep.Embedder, neighbours 
 		return c
 	}
 	c.embed, c.print = embedder.Embed, embedder.Fingerprint()
+	c.space = c.spaceName()
 	if q, ok := embedder.(holysheep.QueryEmbedder); ok {
 		c.embed = q.EmbedQueries
 	}
@@ -229,8 +231,14 @@ func (c *SemanticCache) Plan(ctx context.Context, req *holysheep.ChatRequest) (*
 		return nil, err
 	}
 	step := holysheep.Step{Kind: "cache", Reason: "the answer to a similar question is served if there is one"}
-	if _, why := c.ask(ctx, req); why != "" {
+	asked, why, err := c.ask(ctx, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case why != "":
 		step.Reason = "passed on: " + why
+	case asked.refresh:
+		step.Reason = "the model is asked again, and its answer kept"
 	}
 	q.Steps = append(q.Steps, step)
 	return q, nil
@@ -274,7 +282,7 @@ func (c *SemanticCache) Stream(ctx context.Context, req *holysheep.ChatRequest) 
 		}
 		if resp := c.serve(l); resp != nil {
 			c.end(ctx, l, resp, nil)
-			replay(resp, yield)
+			inPieces(resp, yield)
 			return
 		}
 		c.streamMiss(ctx, l, req, yield)
@@ -300,21 +308,6 @@ func (c *SemanticCache) streamMiss(ctx context.Context, l *lookup, req *holyshee
 			return
 		}
 	}
-}
-
-// replay yields a whole answer as a stream.
-func replay(resp *holysheep.ChatResponse, yield func(holysheep.StreamEvent, error) bool) {
-	for i := range resp.Choices {
-		choice := &resp.Choices[i]
-		ev := holysheep.StreamEvent{
-			Choice: choice.Index, Text: choice.Message.Text(), Reasoning: choice.Message.Reasoning,
-			Refusal: choice.Message.Refusal, ToolCalls: choice.Message.ToolCalls,
-		}
-		if !yield(ev, nil) {
-			return
-		}
-	}
-	yield(holysheep.StreamEvent{Response: resp}, nil)
 }
 
 // dice decide what is explored.

@@ -654,3 +654,45 @@ func TestSemanticGuards(t *testing.T) {
 		require.NoError(t, own.Close())
 	})
 }
+
+// What a context asks of caches holds for this one as well, and an exact cache in front spares the embedding.
+func TestSemanticPerCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw, c, e := answering(t, nil)
+		store := cache.NewMemory(nil)
+		both := cache.Exact(c, store, nil)
+		defer func() {
+			require.NoError(t, both.Close())
+			require.NoError(t, store.Close())
+		}()
+		ask := func(ctx context.Context, q string) *holysheep.ChatResponse {
+			resp, err := both.Chat(ctx, question(q))
+			require.NoError(t, err)
+			return resp
+		}
+		gw.Reply(holysheeptest.Text(theAnswer))
+		ask(t.Context(), asked)
+		embedded := e.calls.Load()
+		require.True(t, ask(t.Context(), asked).Cached)
+		require.Equal(t, embedded, e.calls.Load(), "an equal question pays for no embedding")
+		require.True(t, ask(t.Context(), alike).Cached)
+		require.Equal(t, embedded+1, e.calls.Load())
+		require.True(t, ask(t.Context(), alike).Cached)
+		require.Equal(t, embedded+2, e.calls.Load(), "an answer from a cache is not kept again")
+
+		gw.Reply(holysheeptest.Text("Within forty days."))
+		require.False(t, ask(cache.Bypass(t.Context()), alike).Cached)
+		require.Equal(t, embedded+2, e.calls.Load())
+		require.Equal(t, theAnswer, ask(t.Context(), alike).Text())
+
+		gw.Reply(holysheeptest.Text("Within fifty days."))
+		require.False(t, ask(cache.Refresh(t.Context()), alike).Cached)
+		require.Equal(t, "Within fifty days.", ask(t.Context(), alike).Text())
+
+		gw.Reply(holysheeptest.Text("Within sixty days."))
+		time.Sleep(time.Minute)
+		require.False(t, ask(cache.WithTTL(t.Context(), 30*time.Second), "How do I return a parcel, that came damaged?").Cached)
+		_, err := c.Chat(cache.WithTTL(t.Context(), -1), question(asked))
+		require.ErrorIs(t, err, holysheep.ErrBadRequest)
+	})
+}

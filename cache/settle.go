@@ -29,7 +29,7 @@ func (c *SemanticCache) settle(ctx context.Context, l *lookup, resp *holysheep.C
 		own.Cost = spent
 	}
 	l.call.Steps = append(l.call.Steps, step)
-	if l.vector == nil || !keepable(resp) {
+	if l.vector == nil || unfit(resp, 1, false) != "" {
 		return &own
 	}
 	// The caller may write to what it gets.
@@ -48,11 +48,6 @@ func (c *SemanticCache) settle(ctx context.Context, l *lookup, resp *holysheep.C
 		c.later(ctx, k)
 	}
 	return &own
-}
-
-// keepable reports whether an answer is whole, and one text.
-func keepable(resp *holysheep.ChatResponse) bool {
-	return !resp.Cached && len(resp.Choices) == 1 && resp.FinishReason() == "stop" && len(resp.ToolCalls()) == 0 && resp.Text() != ""
 }
 
 // keeping is an answer on its way to the neighbours.
@@ -171,7 +166,7 @@ func (c *SemanticCache) keep(ctx context.Context, k *keeping, groups []uint64) {
 			now := time.Now().Truncate(time.Millisecond)
 			entry := Entry{
 				Partition: k.partition, ID: id, Namespace: c.opts.Namespace, Tenant: k.tenant, Tags: k.tags,
-				Vector: k.vector, Meta: meta, Answer: answer, Created: now, Expires: now.Add(c.opts.TTL),
+				Vector: k.vector, Meta: meta, Answer: answer, Created: now, Expires: now.Add(k.ttl),
 			}
 			_ = c.store.ask(ctx, c.store.writes, "add", 1+len(answer)/aMillisecondOf, func(ctx context.Context) error {
 				return c.neighbours.Add(ctx, entry)
