@@ -8,6 +8,12 @@ import (
 
 // checkDeadlines refuses a client that would not honour the deadlines of contexts.
 func checkDeadlines(rdb redis.UniversalClient) error {
+	if _, ok := rdb.(*redis.AutoPipeliner); ok {
+		return &holysheep.RequestError{
+			Field:  "redis.AutoPipeliner",
+			Reason: "does not end with the context of a call (a silent Redis took 10 s for one of 100 ms): give the client itself",
+		}
+	}
 	if honoursDeadlines(rdb) {
 		return nil
 	}

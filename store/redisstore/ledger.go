@@ -59,11 +59,11 @@ func NewLedger(rdb redis.UniversalClient, opts *LedgerOptions) (*Ledger, error) 
 	}
 	prefix := "holysheep:{" + o.Name + "}:"
 	return &Ledger{
-		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches"}, must: o.MustExist,
+		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches", prefix + "known"}, must: o.MustExist,
 	}, nil
 }
 
-var errLost = fmt.Errorf("redisstore: %w: its accounts are gone from Redis since this process first saw them", holysheep.ErrLedger)
+var errLost = fmt.Errorf("redisstore: %w: accounts are gone from Redis, which was restarted without its append-only file or had keys deleted: restore them, or begin anew under another LedgerOptions.Name", holysheep.ErrLedger)
 
 // pending is a reservation as Redis has it.
 type pending struct {

@@ -93,6 +93,52 @@ func TestLostAccountsAreNoticed(t *testing.T) {
 	require.ErrorIs(t, err, holysheep.ErrLedger)
 }
 
+// An account that is lost alone is noticed as well, by processes that begin after that, too; others are not concerned.
+func TestALostAccountIsNoticed(t *testing.T) {
+	for name, cluster := range map[string]bool{"alone": false, "cluster": true} {
+		t.Run(name, func(t *testing.T) {
+			rdb := connect(t, cluster)
+			ledgerName := fmt.Sprintf("lost-%d", time.Now().UnixNano())
+			open := func() *redisstore.Ledger {
+				l, err := redisstore.NewLedger(rdb, &redisstore.LedgerOptions{Name: ledgerName})
+				require.NoError(t, err)
+				return l
+			}
+			l, now, ctx := open(), time.Now(), t.Context()
+			reserve := func(l *redisstore.Ledger, id string, keys ...string) (int, error) {
+				r := holysheep.Reservation{ID: id, Now: now, Lease: time.Minute}
+				for _, key := range keys {
+					r.Holds = append(r.Holds, holysheep.Hold{Key: key, Amount: 10, Limit: 15, Ends: now.Add(time.Hour)})
+				}
+				return l.Reserve(ctx, r)
+			}
+			refused, err := reserve(l, "1", "a")
+			require.NoError(t, err)
+			require.Negative(t, refused)
+			require.NoError(t, rdb.Del(ctx, redisstore.Prefix(l)+"a").Err())
+			for i, l := range []*redisstore.Ledger{l, open()} {
+				_, err = l.Account(ctx, "a", now)
+				require.ErrorIs(t, err, holysheep.ErrLedger)
+				_, err = reserve(l, fmt.Sprint("2/", i), "b", "a")
+				require.ErrorIs(t, err, holysheep.ErrLedger)
+				require.ErrorContains(t, err, "begin anew under another")
+				b, err := l.Account(ctx, "b", now)
+				require.NoError(t, err)
+				require.Equal(t, holysheep.Account{Key: "b"}, b, "all or none")
+			}
+			_, err = l.Settle(ctx, "1", now, 5)
+			require.ErrorIs(t, err, holysheep.ErrLedger)
+			_, err = reserve(l, "3", "a")
+			require.ErrorIs(t, err, holysheep.ErrLedger)
+			refused, err = reserve(l, "4", "b")
+			require.NoError(t, err)
+			require.Negative(t, refused)
+			_, err = l.Settle(ctx, "4", now, 5)
+			require.NoError(t, err)
+		})
+	}
+}
+
 func TestMustExist(t *testing.T) {
 	rdb := connect(t, false)
 	l, err := redisstore.NewLedger(rdb, &redisstore.LedgerOptions{Name: fmt.Sprint("absent-", time.Now().UnixNano()), MustExist: true})
@@ -108,8 +154,13 @@ func TestBadLedgers(t *testing.T) {
 	_, err := redisstore.NewLedger(rdb, nil)
 	require.ErrorContains(t, err, "ContextTimeoutEnabled")
 	rdb = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", ContextTimeoutEnabled: true})
+	defer func() { _ = rdb.Close() }()
 	_, err = redisstore.NewLedger(rdb, &redisstore.LedgerOptions{Name: "a}b"})
 	require.ErrorIs(t, err, holysheep.ErrBadRequest)
+	pipeliner, err := rdb.AutoPipeline()
+	require.NoError(t, err)
+	_, err = redisstore.NewLedger(pipeliner, nil)
+	require.ErrorContains(t, err, "does not end with the context")
 }
 
 // A Redis that is down, or takes connections and says nothing, refuses calls within the time of a budget, and the
