@@ -67,13 +67,12 @@ func Reconcile(rows iter.Seq2[Row, error], export iter.Seq2[Billed, error], opts
 		zone: o.Zone, tolerance: o.Tolerance,
 		drifts: map[day]*Drift{}, byID: map[string]*Row{}, byKind: map[kind][]*Row{}, matched: map[*Row]bool{}, rest: map[kind][]Billed{},
 	}
-	for row, err := range rows {
-		if err != nil {
-			return nil, err
-		}
-		if row.Attempt > 0 && row.Billing != holysheep.NotBilled {
-			b.add(&row, o.Unit)
-		}
+	sent, err := requests(rows)
+	if err != nil {
+		return nil, err
+	}
+	for _, row := range sent {
+		b.add(row, o.Unit)
 	}
 	for line, err := range export {
 		if err != nil {
@@ -87,6 +86,40 @@ func Reconcile(rows iter.Seq2[Row, error], export iter.Seq2[Billed, error], opts
 		all = append(all, *d)
 	}
 	slices.SortFunc(all, func(a, b Drift) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Model, b.Model)) })
+	return all, nil
+}
+
+// requests gives the attempts that may be on the bill. Calls that shared a request have a row each; the gateway has one
+// line for all of them, so they are put together.
+func requests(rows iter.Seq2[Row, error]) ([]*Row, error) {
+	type request struct {
+		sent      int64
+		id, model string
+	}
+	var all, parts []*Row
+	whole := map[request]*Row{}
+	for row, err := range rows {
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case row.Attempt == 0 || row.Billing == holysheep.NotBilled:
+		case row.Shared:
+			parts = append(parts, &row)
+		default:
+			all = append(all, &row)
+			whole[request{row.Time.UnixNano(), row.RequestID, row.Model}] = &row
+		}
+	}
+	for _, part := range parts {
+		r := request{part.Time.UnixNano(), part.RequestID, part.Model}
+		if w := whole[r]; w != nil {
+			w.Usage, w.Cost = w.Usage.Plus(part.Usage), w.Cost.Plus(part.Cost)
+			continue
+		}
+		all = append(all, part) // the row that counts it is not among these
+		whole[r] = part
+	}
 	return all, nil
 }
 

@@ -33,7 +33,7 @@ func (s *Sum) add(r *Row) {
 	if r.Wasted() {
 		s.Wasted = s.Wasted.Plus(r.Cost.AtMost)
 	}
-	if r.Attempt > 0 {
+	if r.Attempt > 0 && !r.Shared {
 		s.Attempts++
 	}
 	if r.Cost.Basis == holysheep.Unknown {

@@ -18,6 +18,7 @@ type Row struct {
 	Call      string            `json:"call"`
 	Parent    string            `json:"parent,omitempty"`  // the call above it
 	Attempt   int               `json:"attempt,omitempty"` // from 1; 0 for a call that sent nothing
+	Shared    bool              `json:"shared,omitempty"`  // a part of a request that the row of another call counts
 	Last      bool              `json:"last,omitempty"`    // the call ended with it
 	Operation string            `json:"operation"`
 	Model     string            `json:"model"`            // asked for
@@ -135,13 +136,16 @@ func rowsOf(call *holysheep.Call) []Row {
 	for i := range call.Attempts {
 		at := &call.Attempts[i]
 		row := common
-		row.Time, row.Attempt, row.RequestID = at.Start.UTC(), at.Number, at.RequestID
+		row.Time, row.Attempt, row.Shared, row.RequestID = at.Start.UTC(), at.Number, at.Shared, at.RequestID
 		row.Usage, row.Cost, row.Billing, row.Latency = at.Usage, at.Cost, at.Billing, at.Latency
 		row.Outcome = outcome(at.Err)
 		if i == len(rows)-1 {
 			row.Last, row.Saved, row.Served = true, call.Saved, clip(call.Served)
-			if at.Err != nil && call.Err == nil {
+			switch {
+			case at.Err != nil && call.Err == nil:
 				row.Outcome = Left
+			case at.Err == nil && call.Err != nil: // others had use of the request
+				row.Outcome = outcome(call.Err)
 			}
 		}
 		rows[i] = row

@@ -33,6 +33,7 @@ CREATE TABLE rows (
 	call               TEXT NOT NULL,
 	parent             TEXT NOT NULL,
 	attempt            INTEGER NOT NULL,
+	shared             INTEGER NOT NULL, -- 0 or 1
 	last               INTEGER NOT NULL, -- 0 or 1
 	operation          TEXT NOT NULL,
 	model              TEXT NOT NULL,
@@ -58,7 +59,7 @@ CREATE TRIGGER rows_stay BEFORE DELETE ON rows BEGIN SELECT RAISE(ABORT, 'rows a
 CREATE TRIGGER rows_are_final BEFORE UPDATE ON rows BEGIN SELECT RAISE(ABORT, 'rows are only added'); END;`}
 
 const (
-	addRow  = "INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	addRow  = "INSERT INTO rows VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	readRow = "SELECT * FROM rows WHERE time >= ? AND time < ? ORDER BY row"
 )
 
@@ -90,7 +91,7 @@ func (r *Rows) Append(rows []costs.Row) error {
 				return err
 			}
 			u := row.Usage
-			if _, err := tx.ExecContext(ctx, addRow, row.Time.UnixNano(), row.Call, row.Parent, row.Attempt, row.Last, row.Operation,
+			if _, err := tx.ExecContext(ctx, addRow, row.Time.UnixNano(), row.Call, row.Parent, row.Attempt, row.Shared, row.Last, row.Operation,
 				row.Model, row.Served, row.RequestID, u.PromptTokens, u.CompletionTokens, u.CachedTokens, u.CacheWriteTokens, u.ReasoningTokens,
 				int64(row.Cost.USD), int64(row.Cost.AtMost), row.Cost.Basis.String(), row.Billing.String(), int64(row.Saved), row.Prices,
 				row.Outcome, int64(row.Latency), string(tags)); err != nil {
@@ -139,7 +140,7 @@ func scanRow(found *sql.Rows) (row costs.Row, err error) {
 	var number, sent int64
 	var basis, billing, tags string
 	u := &row.Usage
-	err = found.Scan(&number, &sent, &row.Call, &row.Parent, &row.Attempt, &row.Last, &row.Operation,
+	err = found.Scan(&number, &sent, &row.Call, &row.Parent, &row.Attempt, &row.Shared, &row.Last, &row.Operation,
 		&row.Model, &row.Served, &row.RequestID, &u.PromptTokens, &u.CompletionTokens, &u.CachedTokens, &u.CacheWriteTokens, &u.ReasoningTokens,
 		&row.Cost.USD, &row.Cost.AtMost, &basis, &billing, &row.Saved, &row.Prices,
 		&row.Outcome, &row.Latency, &tags)

@@ -63,6 +63,7 @@ func TestRowsAreThoseOfLines(t *testing.T) {
 	var lines bytes.Buffer
 	rows := costs.NewRows(both{file, costs.Lines(&lines)}, nil)
 	c := gw.Client(&holysheep.Options{Observer: rows, MaxAttempts: 3})
+	e := c.Embedder("", &holysheep.EmbedOptions{MaxHold: 50 * time.Millisecond})
 	var wg sync.WaitGroup
 	for i := range 32 {
 		wg.Go(func() {
@@ -70,6 +71,7 @@ func TestRowsAreThoseOfLines(t *testing.T) {
 			req := &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("How do I return an order?")}}
 			switch i % 3 {
 			case 0:
+				_, _ = e.Embed(ctx, []string{"How do I return an order?"})
 				_, _ = c.Chat(ctx, req)
 			case 1:
 				for range c.Stream(ctx, req) {
@@ -87,6 +89,7 @@ func TestRowsAreThoseOfLines(t *testing.T) {
 
 	want := collect(t, costs.Read(&lines))
 	require.Greater(t, len(want), 32)
+	require.True(t, slices.ContainsFunc(want, func(r costs.Row) bool { return r.Shared }))
 	byCall := func(a, b costs.Row) int {
 		return strings.Compare(fmt.Sprint(a.Call, " ", a.Attempt), fmt.Sprint(b.Call, " ", b.Attempt))
 	}
@@ -167,7 +170,7 @@ func TestRowsAreOnlyAdded(t *testing.T) {
 	require.NoError(t, r.Append([]costs.Row{row("a", time.Now())}))
 	require.ErrorContains(t, r.Exec("UPDATE rows SET usd = 0"), "only added")
 	require.ErrorContains(t, r.Exec("DELETE FROM rows"), "only added")
-	require.NoError(t, r.Exec("INSERT INTO rows SELECT NULL, time, call, parent, attempt, last, operation, model, served, request_id, 1, 2, 0, 0, 0, 5, 4, basis, billing, 0, prices, outcome, 0, tags FROM rows"))
+	require.NoError(t, r.Exec("INSERT INTO rows SELECT NULL, time, call, parent, attempt, shared, last, operation, model, served, request_id, 1, 2, 0, 0, 0, 5, 4, basis, billing, 0, prices, outcome, 0, tags FROM rows"))
 	n := 0
 	for _, err := range r.All(t.Context(), time.Time{}, time.Time{}) {
 		if n++; n == 2 {
