@@ -250,6 +250,7 @@ func TestWrittenByHand(t *testing.T) {
 
 func FuzzFirst(f *testing.F) {
 	f.Add("Where is order 48291?", "Where is order 48292?")
+	f.Add("ȺȺȺ's", "ⱥⱥⱥ's") // longer in lower case
 	f.Add("二百零五", "\"'`#--x 1,000.00 n't")
 	f.Fuzz(func(t *testing.T, a, b string) {
 		ab, ba := first(a, b), first(b, a)

@@ -134,8 +134,8 @@ func split(s string) []word {
 func appendWord(words []word, run string, begins, shouting bool) []word {
 	lower := strings.ToLower(run)
 	if stem, ok := strings.CutSuffix(lower, "n't"); ok {
-		if stem == "ca" || stem == "wo" || stem == "sha" {
-			stem = map[string]string{"ca": "can", "wo": "will", "sha": "shall"}[stem]
+		if full := shortened[stem]; full != "" {
+			stem = full
 		}
 		return append(words, word{text: stem}, word{text: "not"})
 	}
@@ -144,11 +144,12 @@ func appendWord(words []word, run string, begins, shouting bool) []word {
 	}
 	if i := strings.IndexByte(lower, '\''); i > 0 && i >= len(lower)-3 {
 		short := lower[i+1:]
-		run, lower = run[:i], lower[:i]
-		if full := map[string]string{"m": "am", "re": "are", "ll": "will", "ve": "have", "d": "would"}[short]; full != "" {
+		// Not at i: in lower case a letter may have other bytes.
+		run, lower = run[:strings.IndexByte(run, '\'')], lower[:i]
+		if full := joined[short]; full != "" {
 			return append(words, word{text: lower}, word{text: full})
 		}
-		if short == "s" && (lower == "what" || lower == "where" || lower == "who" || lower == "how" || lower == "it" || lower == "that" || lower == "there" || lower == "here" || lower == "when") {
+		if short == "s" && takesIs[lower] {
 			return append(words, word{text: lower}, word{text: "is"})
 		}
 	}
@@ -206,5 +207,12 @@ func isCapital(s string) bool {
 	_, size := utf8.DecodeRuneInString(s)
 	return strings.ToLower(s[size:]) == s[size:]
 }
+
+// The forms that an apostrophe makes of words: what stands before n't, what stands behind it, and what 's is short for.
+var (
+	shortened = map[string]string{"ca": "can", "wo": "will", "sha": "shall"}
+	joined    = map[string]string{"m": "am", "re": "are", "ll": "will", "ve": "have", "d": "would"}
+	takesIs   = map[string]bool{"what": true, "where": true, "who": true, "how": true, "it": true, "that": true, "there": true, "here": true, "when": true}
+)
 
 var ordinalEnd = map[string]bool{"st": true, "nd": true, "rd": true, "th": true}
