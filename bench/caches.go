@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -14,15 +13,5 @@ var cacheJobs = map[string]func(name, url string, scale float64) (result, error)
 
 // caches writes their table: microseconds, beside a measure of the machine in the same run.
 func caches(self, url string, scale float64) error {
-	fmt.Print("\n**caches** (by the real clock)\n\n| what | |\n|---|---|\n")
-	for _, job := range slices.Sorted(maps.Keys(cacheJobs)) {
-		r, err := measure(self, url, "holysheep", job, scale)
-		if err != nil {
-			return err
-		}
-		for _, l := range r.Limits {
-			fmt.Printf("| %s | %.2f |\n", l.Name, l.Value)
-		}
-	}
-	return nil
+	return list(self, url, scale, "caches", "by the real clock", "", slices.Sorted(maps.Keys(cacheJobs)))
 }

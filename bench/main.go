@@ -219,8 +219,13 @@ func compareBinaries(rounds int) error {
 
 // limits measures what has an absolute bound, for this client alone.
 func limits(self, url string, scale float64) error {
-	fmt.Print("\n**limits** (this client, by the real clock)\n\n| what | ms |\n|---|---|\n")
-	for _, job := range slices.Sorted(maps.Keys(limitJobs)) {
+	return list(self, url, scale, "limits", "this client, by the real clock", "ms", slices.Sorted(maps.Keys(limitJobs)))
+}
+
+// list writes a table of what jobs measure for this client.
+func list(self, url string, scale float64, name, what, unit string, jobs []string) error {
+	fmt.Printf("\n**%s** (%s)\n\n| what | %s |\n|---|---|\n", name, what, unit)
+	for _, job := range jobs {
 		r, err := measure(self, url, "holysheep", job, scale)
 		if err != nil {
 			return err

@@ -89,10 +89,13 @@ func (q *question) id() string {
 
 // bookName is that of the counters: caches that count the same things share them.
 func (c *SemanticCache) bookName() string {
-	var names []string
+	sum := sha256.Sum256([]byte(fmt.Sprintf("%q %q %q", c.opts.Namespace, c.print, c.guardNames())))
+	return semanticPrefix + hex.EncodeToString(sum[:16])
+}
+
+func (c *SemanticCache) guardNames() (names []string) {
 	for _, g := range c.opts.Guards {
 		names = append(names, g.Name())
 	}
-	sum := sha256.Sum256([]byte(fmt.Sprintf("%q %q %q", c.opts.Namespace, c.print, names)))
-	return semanticPrefix + hex.EncodeToString(sum[:16])
+	return names
 }

@@ -358,9 +358,7 @@ func (c *SemanticCache) serve(l *lookup) *holysheep.ChatResponse {
 		Similarity: s.Similarity, Age: max(time.Since(s.at), 0), Policy: c.policy(), Wrong: l.estimate.wrong,
 		Partition: l.partition, ID: s.ID, cell: l.cell,
 	}
-	for _, g := range c.opts.Guards {
-		receipt.Guards = append(receipt.Guards, g.Name())
-	}
+	receipt.Guards = c.guardNames()
 	l.hit = receipt
 	resp := hit(s.answer, l.call, s.answer.Cost.USD, holysheep.Step{
 		Kind: "cache", Detail: receipt,

@@ -197,7 +197,7 @@ func swapped(x, y []string) bool {
 // turns are the words around which a question can be turned.
 var turns = map[string]bool{
 	"to": true, "from": true, "than": true, "into": true, "before": true, "after": true, "over": true, "by": true, "with": true, "for": true,
-	"instead": true, "versus": true, "vs": true, "between": true, "的": false, "到": true, "比": true, "换": true, "给": true, "向": true, "转": true, "变": true, "被": true, "把": true, "对": true, "在": true,
+	"instead": true, "versus": true, "vs": true, "between": true, "到": true, "比": true, "换": true, "给": true, "向": true, "转": true, "变": true, "被": true, "把": true, "对": true, "在": true,
 }
 
 // turned reports whether the questions have the same words in another order around a word that gives them a direction.

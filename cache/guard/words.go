@@ -217,18 +217,15 @@ func asked(q *question) string {
 	return ""
 }
 
-// idle are words that say nothing about what a question is about.
+// idle are words that say nothing about what a question is about. Those that ask for the time, the place, the reason or
+// the person, and those that give a direction, do.
 var idle = func() map[string]bool {
 	out := map[string]bool{}
 	for w := range strings.FieldsSeq(`a an the i me my we us our you your it its is are am was were be been being do does did done
-have has had will would shall should can could may might must to of in on at by for with about as from into and or so if that this these
-those there here then than please just also really actually kindly hi hello hey thanks thank ok okay any some get got how what which who
-when where why go going one way s 的 了 吗 呢 吧 啊 呀 我 你 您 他 她 它 们 是 在 个 这 那 有 么 什 怎 样 如 何 要 想 能 会 请 和 与 把 就 都 也 还 又 一 该 为 ?`) {
+have has had will would shall should can could may might must of in on at by for with about as into and or so if that this these
+those there here then please just also really actually kindly hi hello hey thanks thank ok okay any some get got how what which
+go going one way s 的 了 吗 呢 吧 啊 呀 我 你 您 他 她 它 们 是 在 个 这 那 有 么 什 怎 样 如 何 要 想 能 会 请 和 与 把 就 都 也 还 又 一 该 为 ?`) {
 		out[w] = true
-	}
-	// Questions for the time, the place, the reason or the person are different ones.
-	for _, w := range []string{"when", "where", "why", "who", "from", "to", "than"} {
-		delete(out, w)
 	}
 	return out
 }()
