@@ -346,8 +346,10 @@ func TestEmbedSplitsFail(t *testing.T) {
 		_, err := c.Embedder("", &holysheep.EmbedOptions{MaxTexts: 1}).Embed(t.Context(), texts(2))
 		require.ErrorIs(t, err, holysheep.ErrMalformed)
 
-		before := gw.Count()
-		gw.Reply(holysheeptest.Vectors(), holysheeptest.Vectors(), holysheeptest.Status(401), holysheeptest.Vectors())
+		// The others take a second, so that the failure is known before one of them makes room for the next.
+		before, refused := gw.Count(), texts(1000)[2]
+		gw.ReplyWhen(func(r *holysheeptest.Request) bool { return r.Texts[0] == refused }, holysheeptest.Status(401))
+		gw.ReplyWhen(func(*holysheeptest.Request) bool { return true }, holysheeptest.Vectors().After(time.Second))
 		_, err = c.Embedder("", &holysheep.EmbedOptions{MaxTexts: 1}).Embed(t.Context(), texts(1000))
 		require.ErrorIs(t, err, holysheep.ErrUnauthorized)
 		require.Less(t, gw.Count()-before, 10)
