@@ -29,7 +29,7 @@ func (*NotEventsError) Error() string { return "sse: not an event stream" }
 // A line "error: …" is no field of the standard, but some gateways send it: it comes as an event of that type.
 func Read(r io.Reader, limit int) iter.Seq2[gosse.Event, error] {
 	return func(yield func(gosse.Event, error) bool) {
-		f := &framer{src: r, limit: limit}
+		f := newFramer(r, limit)
 		// The parser counts the line that makes an event of an error line as well.
 		config := gosse.ReadConfig{MaxEventSize: limit + len(errorEvent) + 1024}
 		for ev, err := range gosse.Read(f, &config) {
@@ -37,8 +37,9 @@ func Read(r io.Reader, limit int) iter.Seq2[gosse.Event, error] {
 				err = ErrIncomplete
 			}
 			if !yield(ev, err) || err != nil {
-				return
+				break
 			}
 		}
+		f.release()
 	}
 }

@@ -239,6 +239,23 @@ func TestLargeEventInSmallReads(t *testing.T) {
 	require.Less(t, large, 25*small)
 }
 
+// What a stream costs beyond the parser's two copies of each event does not grow with it, wherever its events are cut.
+func TestAllocations(t *testing.T) {
+	const n = 1000
+	in := bytes.Repeat([]byte("data: "+strings.Repeat("x", 100)+"\n\n"), n)
+	for name, reader := range map[string]func() io.Reader{
+		"bursts":  func() io.Reader { return bytes.NewReader(in) },
+		"packets": func() io.Reader { return &sips{bytes.NewReader(in)} },
+	} {
+		got := testing.AllocsPerRun(5, func() {
+			for _, err := range sse.Read(reader(), limit) {
+				require.NoError(t, err)
+			}
+		})
+		require.Less(t, got, 2.0*n+50, name)
+	}
+}
+
 // sips reads 1,400 bytes at a time, as packets come.
 type sips struct{ r io.Reader }
 
@@ -257,8 +274,11 @@ func FuzzRead(f *testing.F) {
 	for _, s := range []string{
 		"data: a\n\n", "data:a\r\n\r\n", "\ufeffdata: a\r\rdata", ": x\n\nevent: e\nid: 1\nretry: 5\ndata: b\n",
 		"data\n\n", "data:\n\n", "id\n\n", "event:x\n\n\n", "\r\n\r\ndata: a\n\r\n", "dataa: x\n\n", "id: \x00\n\n",
+		"data: a\n\ndata: b\n\n: x\ndata: c\n\ndata: d\r\n\r\ndata: e\n\n\ndata: f\n\n", "event: x\ndata: a\n\ndata: b\n\ndata",
 	} {
 		f.Add(s, uint8(1), uint16(100))
+		f.Add(s, uint8(20), uint16(100))
+		f.Add(s, uint8(255), uint16(20))
 	}
 	f.Fuzz(func(t *testing.T, stream string, size uint8, limit uint16) {
 		var parts [][]byte
