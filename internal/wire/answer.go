@@ -24,6 +24,8 @@ type Answer struct {
 	HasChoices bool    // "choices" was there as an array, be it empty
 	Error      string  // raw JSON of a top-level "error", "" when there is none or it is null, false or ""
 	Extra      []Field // unmodelled top-level fields other than null, sorted by key
+
+	frame frame // for the next chunk
 }
 
 // Choice is one choice of an answer, or a piece of it.
@@ -49,11 +51,12 @@ type Field struct {
 	Key, Raw string // Raw is the member's value as JSON
 }
 
-// Decode reads an answer or a chunk into a, reusing its slices. Strings in a are parts of data wherever they can
-// be. After an error a is empty.
+// Decode reads an answer or a chunk into a, reusing its slices, and what it read before where that comes again:
+// nobody else may write to a. Strings in a are parts of data, or of data before it, wherever they can be. After an
+// error a is empty.
 func Decode(data string, a *Answer) error {
 	data = strings.TrimPrefix(data, "\ufeff")
-	if decodeFast(data, a) {
+	if decodeAgain(data, a) || decodeFast(data, a) {
 		return nil
 	}
 	err := decodeReference(data, a)

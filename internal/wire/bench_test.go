@@ -92,6 +92,10 @@ func compare(b *testing.B, texts []string) {
 	}
 	var a Answer
 	run("fast", func(text string) bool { return decodeFast(text, &a) })
+	if len(texts) == 1 {
+		require.NoError(b, Decode(strings.Clone(texts[0]), &a))
+		run("again", func(text string) bool { return decodeAgain(text, &a) })
+	}
 	run("reference", func(text string) bool { return decodeReference(text, &a) == nil })
 	run("encoding-json", func(text string) bool {
 		var t typedAnswer

@@ -38,6 +38,7 @@ func dirty(t *testing.T) *Answer {
 // normal copies an answer with nil for every empty slice.
 func normal(a *Answer) Answer {
 	out := *a
+	out.frame = frame{}
 	out.Extra = append([]Field(nil), a.Extra...)
 	out.Choices = nil
 	for _, c := range a.Choices {

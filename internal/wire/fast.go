@@ -12,8 +12,9 @@ const maxFastExtra = 32
 // handle is left to the reference decoder, and what it handles comes out the same.
 type fast struct {
 	scanner
-	answer *Answer
-	calls  int
+	answer   *Answer
+	calls    int
+	from, to int // the last content, as it is written
 }
 
 // decodeFast reports whether it read the answer; if not, a is in disorder.
@@ -23,7 +24,13 @@ func decodeFast(data string, a *Answer) bool {
 	d.space()
 	d.top()
 	d.space()
-	return !d.bad && d.pos == len(data)
+	if d.bad || d.pos != len(data) {
+		return false
+	}
+	if len(a.Choices) == 1 {
+		a.frame = frameOf(data, d.from, d.to)
+	}
+	return true
 }
 
 // once refuses a second member of one name where both would add up. Elsewhere the second overwrites the first,
@@ -156,7 +163,9 @@ func (d *fast) message(c *Choice) {
 		case "role":
 			c.Role = d.text()
 		case "content":
+			d.from = d.pos
 			c.Text = d.textOrNull()
+			d.to = d.pos
 		case "reasoning_content":
 			c.Reasoning = d.text()
 		case "reasoning":

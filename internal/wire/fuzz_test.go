@@ -80,6 +80,29 @@ func FuzzDecode(f *testing.F) {
 	f.Fuzz(checkAgreement)
 }
 
+// A chunk in the frame of the one before it must come out as the reference reads it, whatever its content.
+func FuzzDecodeAgain(f *testing.F) {
+	for _, in := range hotChunks {
+		for _, text := range []string{"", " weather", `\n\"\u2014\ud83d\ude00`, "我们", `","role":"x`, `"`, `\`, "\x00", "\xff", `\ud83d`} {
+			f.Add(in, text)
+		}
+	}
+	f.Fuzz(func(t *testing.T, before, text string) {
+		var a Answer
+		if _ = Decode(before, &a); a.frame.head == "" {
+			return
+		}
+		data := a.frame.head + text + a.frame.tail
+		var ref Answer
+		if decodeAgain(data, &a) {
+			require.NoError(t, decodeReference(data, &ref))
+			require.Equal(t, normal(&ref), normal(&a))
+		}
+		checkAgreement(t, before, data)
+		checkAgreement(t, data, before)
+	})
+}
+
 // What the functions for raw JSON find must be what encoding/json finds.
 func FuzzRawJSON(f *testing.F) {
 	for _, quirks := range [][]quirk{answerQuirks, choiceQuirks, contentQuirks, callQuirks, usageQuirks} {
