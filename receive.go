@@ -19,7 +19,6 @@ import (
 type chat struct {
 	call
 	req     *ChatRequest
-	info    ModelInfo
 	usage   bool                          // stream_options were sent
 	yield   func(StreamEvent, error) bool // nil when nobody reads along
 	covered int64                         // completion tokens that money is held for, when more than were asked for have come
@@ -53,12 +52,12 @@ func (c *Client) newChat(ctx context.Context, req *ChatRequest, stream bool) (*c
 		return nil, err
 	}
 	w.fit(r, ScopeOf(ctx))
-	k := &chat{req: r, info: info, usage: stream && !c.noStreamOptions.Load()}
-	k.call = call{
+	k := &chat{req: r, usage: stream && !c.noStreamOptions.Load(), call: call{
 		client: c, method: http.MethodPost, url: c.chatURL, header: r.Headers, stream: stream,
 		rec:   Call{Operation: "chat", Stream: stream, Model: r.Model, Request: r},
-		worst: w, op: k,
-	}
+		worst: w,
+	}}
+	k.op = k
 	if k.body, err = r.encode(info, stream, k.usage); err != nil {
 		return nil, err
 	}
@@ -104,7 +103,7 @@ func (k *chat) adapt(e *APIError) bool {
 	if said := e.Param + " " + e.Message; !strings.Contains(said, "stream_options") && !strings.Contains(said, "include_usage") {
 		return false
 	}
-	body, err := k.req.encode(k.info, true, false)
+	body, err := k.req.encode(k.client.modelInfo(k.req.Model), true, false)
 	if err != nil {
 		return false
 	}
