@@ -413,9 +413,17 @@ func TestConnectionsAreReused(t *testing.T) {
 	run()
 	warm := opened.Load()
 	require.LessOrEqual(t, warm, int64(callers*3/2))
-	run()
-	// Nearly none: a stream whose end comes late on a busy machine is not waited for.
-	require.LessOrEqual(t, opened.Load()-warm, int64(callers/2))
+	// Nearly none in some round: a stream whose end comes late on a busy machine is not waited for. A client that drops
+	// the connection of each stream, or of each error, opens 320 in every round.
+	fewest := int64(callers * 20)
+	for range 5 {
+		before := opened.Load()
+		run()
+		if fewest = min(fewest, opened.Load()-before); fewest <= callers/2 {
+			return
+		}
+	}
+	t.Errorf("at least %d connections were opened in each round after the warm-up", fewest)
 }
 
 // A proxy from the environment never sees an http:// request, in which it could read key and prompt.
