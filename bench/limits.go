@@ -16,6 +16,7 @@ import (
 // limitJobs measure what has an absolute bound.
 var limitJobs = map[string]func(name, url string, scale float64) (result, error){
 	"cancel": cancels, "linger": lingers, "late": errorsThatDrip, "hint": hints, "ledger": silentLedgers,
+	"redis": unreachableRedis,
 }
 
 // silentLedger is one that takes questions and never answers.

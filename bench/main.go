@@ -1,6 +1,6 @@
 // Bench puts this client side by side with net/http + encoding/json ("raw"), go-openai and openai-go.
 //
-//	go run -C bench . [-rounds 5] [-only chat,embeddings,shared]
+//	go run -C bench . [-rounds 5] [-only chat,embeddings,shared,tokens,guards,ledgers]
 //
 // One mock server process answers; each client runs in a process of its own, the clients in turn, several rounds.
 // What is compared is the CPU time and the allocations of the client's process, as the median of the ratios to raw
@@ -56,7 +56,8 @@ type result struct {
 	Conns  int     // connections opened after the warm-up
 	Limits []limit
 
-	Requests int // that the server got
+	Requests int    // that the server got
+	Note     string // what else there is to say
 }
 
 type limit struct {
@@ -86,6 +87,17 @@ func compare(rounds int, scale float64, only string) error {
 	}
 	if wanted("shared") {
 		if err := compareShared(self, url, rounds, scale); err != nil {
+			return err
+		}
+	}
+	for _, table := range []struct {
+		name  string
+		write func(self string, scale float64) error
+	}{{"tokens", compareTokens}, {"guards", compareGuards}, {"ledgers", compareLedgers}} {
+		if !wanted(table.name) {
+			continue
+		}
+		if err := table.write(self, scale); err != nil {
 			return err
 		}
 	}
