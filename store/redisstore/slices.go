@@ -228,6 +228,24 @@ func (s *Slices) Account(ctx context.Context, key string, now time.Time) (holysh
 	return s.shared.Account(ctx, key, now)
 }
 
+// SetSwitch implements [holysheep.Operator], in the shared ledger.
+func (s *Slices) SetSwitch(ctx context.Context, sw holysheep.Switch) error {
+	op, ok := s.shared.(holysheep.Operator)
+	if !ok {
+		return fmt.Errorf("redisstore: %w: a %T has no switches", holysheep.ErrLedger, s.shared)
+	}
+	return op.SetSwitch(ctx, sw)
+}
+
+// Switches implements [holysheep.Operator]; a shared ledger without switches has none.
+func (s *Slices) Switches(ctx context.Context) ([]holysheep.Switch, error) {
+	op, ok := s.shared.(holysheep.Operator)
+	if !ok {
+		return nil, nil
+	}
+	return op.Switches(ctx)
+}
+
 // Close gives the slices back, and waits for that. Close the clients that use it first.
 func (s *Slices) Close() error {
 	s.mu.Lock()

@@ -136,6 +136,26 @@ func TestSlicesGoBack(t *testing.T) {
 	})
 }
 
+// Switches are the shared ledger's: a slice that is open is granted from until it is retired, and none after it.
+func TestSwitchesReachSlices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlices(t, &holysheep.MemoryLedger{}, 100)
+		_, err := s.Reserve(t.Context(), held("1", 10, 1000, "a"))
+		require.NoError(t, err)
+		sw := holysheep.Switch{Target: holysheep.SwitchAll, On: true, By: "ann", At: time.Now()}
+		require.NoError(t, s.SetSwitch(t.Context(), sw))
+		rows, err := s.Switches(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []holysheep.Switch{sw}, rows)
+		time.Sleep(11 * time.Second)
+		_, err = s.Reserve(t.Context(), held("2", 10, 1000, "a"))
+		require.ErrorIs(t, err, holysheep.ErrBlocked)
+		_, err = s.Settle(t.Context(), "1", time.Now(), 5)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+	})
+}
+
 func TestBadSlices(t *testing.T) {
 	for _, o := range []redisstore.SliceOptions{{}, {Size: -1}, {Size: 1, Keep: -1}} {
 		_, err := redisstore.NewSlices(&holysheep.MemoryLedger{}, o)
