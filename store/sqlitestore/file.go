@@ -17,6 +17,8 @@ import (
 // file is an open database of one kind.
 type file struct {
 	db      *sql.DB
+	path    string
+	info    os.FileInfo
 	writing sync.Mutex // SQLite has one writer; waiting for it here is cheaper than in the file
 }
 
@@ -44,12 +46,26 @@ func openFile(path, synchronous string, k kind) (*file, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &file{db: db}
-	if err := f.prepare(k); err != nil {
+	f := &file{db: db, path: path}
+	err = f.prepare(k)
+	if err == nil {
+		f.info, err = os.Stat(path)
+	}
+	if err != nil {
 		_ = db.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return f, nil
+}
+
+// there reports whether the file is still the one that was opened. One that was removed lives on for the processes that
+// have it open, while others begin anew.
+func (f *file) there() error {
+	info, err := os.Stat(f.path)
+	if err == nil && os.SameFile(info, f.info) {
+		return nil
+	}
+	return fmt.Errorf("%s was removed or replaced since it was opened: put it back, or restart all processes to begin anew", f.path)
 }
 
 // prepare makes the tables of a new file, and checks those of an old one.

@@ -304,10 +304,13 @@ func save(ctx context.Context, tx *sql.Tx, a holysheep.Account, ends int64) erro
 	return err
 }
 
-// sweep lets leases run out, once a second, and forgets what has been over for long.
+// sweep looks once a second whether the file is still there, lets leases run out, and forgets what has been over for long.
 func (l *Ledger) sweep(ctx context.Context, tx *sql.Tx, now time.Time) error {
 	if gone := now.Sub(l.swept); gone >= 0 && gone < time.Second {
 		return nil
+	}
+	if err := l.file.there(); err != nil {
+		return fmt.Errorf("%w: %w", holysheep.ErrLedger, err)
 	}
 	l.swept = now
 	rows, err := tx.QueryContext(ctx, "SELECT id, holds FROM reservations WHERE expired = 0 AND until <= ?", now.UnixMilli())

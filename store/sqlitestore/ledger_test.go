@@ -3,6 +3,7 @@ package sqlitestore_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -91,6 +92,73 @@ func TestFilesThatAreNoLedgers(t *testing.T) {
 	require.NoError(t, l.Close())
 	_, err = sqlitestore.OpenLedger(path, nil)
 	require.ErrorContains(t, err, "of something else")
+}
+
+// A ledger whose file is damaged, wherever, answers as before or refuses; it does not panic, and grants nothing that it
+// would not have.
+func TestDamagedFiles(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "whole")
+	l := open(t, path)
+	r := holysheep.Reservation{Now: time.Now(), Lease: time.Hour, Holds: []holysheep.Hold{{Key: "a", Amount: 10, Limit: 100}}}
+	for i := range 9 {
+		r.ID = fmt.Sprint(i)
+		_, err := l.Reserve(t.Context(), r)
+		require.NoError(t, err)
+	}
+	require.NoError(t, l.Close())
+	whole, err := os.ReadFile(path)
+	require.NoError(t, err)
+	refused := 0
+	for i := 0; i < len(whole); i += 509 {
+		damaged := filepath.Join(dir, fmt.Sprint(i))
+		text := append([]byte(nil), whole...)
+		for j := i; j < min(i+64, len(text)); j++ {
+			text[j] ^= 0xff
+		}
+		require.NoError(t, os.WriteFile(damaged, text, 0o600))
+		l, err := sqlitestore.OpenLedger(damaged, nil)
+		if err == nil {
+			r.ID, r.Holds[0].Amount = "more", 11
+			var full int
+			if full, err = l.Reserve(t.Context(), r); err == nil && full < 0 {
+				t.Errorf("damaged at %d of %d: more than the limit is granted", i, len(text))
+			}
+			require.NoError(t, l.Close())
+		}
+		if err != nil {
+			refused++
+			require.ErrorIs(t, err, holysheep.ErrLedger, "damaged at %d", i)
+		}
+	}
+	require.Positive(t, refused)
+}
+
+// A file that is removed or replaced has lost its accounts for everybody else: whoever has it open refuses.
+func TestAFileThatIsGoneIsNoticed(t *testing.T) {
+	dir := t.TempDir()
+	for name, lose := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"replaced": func(path string) error {
+			other := open(t, filepath.Join(dir, "other"))
+			return errors.Join(other.Close(), os.Rename(filepath.Join(dir, "other"), path))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path, now := filepath.Join(dir, name), time.Now()
+			l := open(t, path)
+			r := holysheep.Reservation{ID: "1", Now: now, Lease: time.Minute, Holds: []holysheep.Hold{{Key: "a", Amount: 1, Limit: 10}}}
+			_, err := l.Reserve(t.Context(), r)
+			require.NoError(t, err)
+			require.NoError(t, lose(path))
+			for range 2 {
+				r.ID, r.Now = "2", now.Add(time.Second)
+				_, err = l.Reserve(t.Context(), r)
+				require.ErrorIs(t, err, holysheep.ErrLedger)
+				require.ErrorContains(t, err, "removed or replaced")
+			}
+		})
+	}
 }
 
 // Processes that are killed at any moment: what they settled is in the file, and what they held counts as spent once
