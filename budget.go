@@ -91,6 +91,33 @@ type BudgetStatus struct {
 // Left is what may still be reserved.
 func (s BudgetStatus) Left() USD { return max(s.Limit-s.Spent.Plus(s.Reserved), 0) }
 
+// String says it to a person: `budget "support": $300.00 of $500.00 spent, $2.00 reserved, until 2026-11-25 00:00 CST; at
+// this rate it ends at $612.00, and the limit is reached at 2026-11-24 17:40 CST`.
+func (s BudgetStatus) String() string {
+	const minute = "2006-01-02 15:04 MST"
+	text := fmt.Sprintf("%s: %v of %v spent, %v reserved", s.name(), s.Spent, s.Limit, s.Reserved)
+	if !s.ResetsAt.IsZero() {
+		text += ", until " + s.ResetsAt.Format(minute)
+	}
+	if s.Forecast > 0 {
+		text += "; at this rate it ends at " + s.Forecast.String()
+	}
+	if !s.ReachedAt.IsZero() {
+		text += ", and the limit is reached at " + s.ReachedAt.Format(minute)
+	}
+	return text
+}
+
+func (s BudgetStatus) name() string {
+	switch {
+	case s.Budget == "":
+		return "the scope's cap"
+	case s.Value == "":
+		return "budget " + strconv.Quote(s.Budget)
+	}
+	return "budget " + strconv.Quote(s.Budget) + " for " + strconv.Quote(s.Value)
+}
+
 // BudgetError is a call that was not sent, or not sent again, because of a budget or the cap of a scope. It matches
 // [ErrBudgetExceeded] when the money does not reach, [ErrBlocked] when an
 // operator has blocked it, and [ErrLedger] when the ledger could not be asked.
@@ -101,13 +128,7 @@ type BudgetError struct {
 }
 
 func (e *BudgetError) Error() string {
-	name := "the scope's cap"
-	if e.Budget != "" {
-		name = "budget " + strconv.Quote(e.Budget)
-	}
-	if e.Value != "" {
-		name += " for " + strconv.Quote(e.Value)
-	}
+	name := e.name()
 	if e.Err != nil {
 		return "holysheep: " + name + ": " + e.Err.Error()
 	}
@@ -252,7 +273,7 @@ func (b *Budget) status(value string, a Account, now time.Time) BudgetStatus {
 	perSecond := float64(s.Spent) / gone.Seconds()
 	s.Forecast = Dollars(perSecond * length.Seconds() / dollar)
 	if until := float64(s.Limit-s.Spent) / perSecond; until < p.end.Sub(now).Seconds() {
-		s.ReachedAt = now.Add(time.Duration(max(until, 0) * float64(time.Second)))
+		s.ReachedAt = now.Add(time.Duration(max(until, 0) * float64(time.Second))).In(b.zone)
 	}
 	return s
 }

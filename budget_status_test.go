@@ -142,5 +142,13 @@ func TestForecast(t *testing.T) {
 		require.NoError(t, err)
 		require.InEpsilon(t, float64(4*worst), float64(status.Forecast), 1e-6)
 		require.WithinDuration(t, time.Date(2000, 1, 1, 18, 0, 0, 0, time.UTC), status.ReachedAt, time.Second)
+
+		status = holysheep.BudgetStatus{
+			Budget: "support", Value: "acme", Limit: holysheep.Dollars(500), Spent: holysheep.Dollars(450.5), Reserved: holysheep.Dollars(2),
+			ResetsAt: status.ResetsAt, Forecast: holysheep.Dollars(612), ReachedAt: time.Date(2000, 1, 1, 17, 40, 0, 0, time.UTC),
+		}
+		require.Equal(t, `budget "support" for "acme": $450.50 of $500.00 spent, $2.00 reserved, until 2000-01-02 00:00 UTC; `+
+			`at this rate it ends at $612.00, and the limit is reached at 2000-01-01 17:40 UTC`, status.String())
+		require.Equal(t, `the scope's cap: $0.00 of $1.00 spent, $0.00 reserved`, holysheep.BudgetStatus{Limit: holysheep.Dollars(1)}.String())
 	})
 }
