@@ -54,12 +54,15 @@ func TestTheBooksBalance(t *testing.T) {
 	for _, tenant := range []string{"acme", "bell"} {
 		contexts[tenant], scopes[tenant] = holysheep.NewScope(root, holysheep.Tags{"tenant": tenant}) //nolint:fatcontext // each is beneath root
 	}
+	vectors := c.Embedder("text-embedding-3-small", &holysheep.EmbedOptions{MaxHold: 5 * time.Millisecond})
 	var wg sync.WaitGroup
 	for i := range 64 {
 		wg.Go(func() {
 			ctx := contexts[[]string{"acme", "bell"}[i%2]]
 			req := ask(models[i%len(models)])
-			switch i % 4 {
+			switch i % 5 {
+			case 4:
+				_, _ = vectors.Embed(ctx, []string{strings.Repeat("a text ", 1+i), "another"})
 			case 0:
 				_, _ = c.Chat(ctx, req)
 			case 1:
@@ -83,14 +86,15 @@ func TestTheBooksBalance(t *testing.T) {
 
 	var sum holysheep.Totals
 	byModel, byTenant := map[string]holysheep.Cost{}, map[string]holysheep.Cost{}
-	report, wasted := costs.NewReport(nil), holysheep.USD(0)
+	report, wasted, written := costs.NewReport(nil), holysheep.USD(0), []costs.Row(nil)
 	for _, row := range readAll(t, &file) {
 		require.NotContains(t, row.Outcome, "return", "no prompt gets into a row")
 		report.Add(row)
 		if row.Wasted() {
 			wasted += row.Cost.AtMost
 		}
-		if row.Attempt > 0 {
+		written = append(written, row)
+		if row.Attempt > 0 && !row.Shared {
 			sum.Attempts++
 		}
 		if row.Last {
@@ -123,6 +127,24 @@ func TestTheBooksBalance(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, sum.Cost.AtMost, status.Spent)
 	require.Zero(t, status.Reserved)
+
+	// And they are what the gateway has billed, or the range is around it.
+	var export []costs.Billed
+	for i, r := range gw.Requests() {
+		if r.Billed > 0 {
+			export = append(export, costs.Billed{
+				Time: r.Time, RequestID: fmt.Sprint("req-", i+1), Model: r.Model, Cost: r.Billed,
+				PromptTokens: r.Usage.PromptTokens, CompletionTokens: r.Usage.CompletionTokens,
+			})
+		}
+	}
+	drifts, err := costs.Reconcile(sequence(written), sequence(export), &costs.ReconcileOptions{Unit: 1})
+	require.NoError(t, err)
+	require.Len(t, drifts, 4)
+	for _, d := range drifts {
+		require.Zero(t, d.OnlyHere+d.OnlyThere, "%+v", d)
+		require.True(t, d.Explained(), "%+v", d)
+	}
 }
 
 // Each way a call can go has its row.
@@ -422,14 +444,7 @@ func TestReconcile(t *testing.T) {
 			}
 		}
 	}
-	again := func(yield func(costs.Row, error) bool) {
-		for _, r := range written {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-	drifts, err = costs.Reconcile(again, same, nil)
+	drifts, err = costs.Reconcile(sequence(written), same, nil)
 	require.NoError(t, err)
 	require.True(t, drifts[0].Explained(), "%+v", drifts[0])
 	require.Zero(t, drifts[0].OnlyHere+drifts[0].OnlyThere)
