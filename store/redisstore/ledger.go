@@ -20,6 +20,7 @@ import (
 // one script, so that no two of them mix, and has an id that makes its repetition harmless.
 type Ledger struct {
 	rdb    redis.UniversalClient
+	steps  gatherer
 	prefix string
 	keys   []string
 	must   bool
@@ -59,7 +60,7 @@ func NewLedger(rdb redis.UniversalClient, opts *LedgerOptions) (*Ledger, error) 
 	}
 	prefix := "holysheep:{" + o.Name + "}:"
 	return &Ledger{
-		rdb: rdb, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches", prefix + "known"}, must: o.MustExist,
+		rdb: rdb, steps: gatherer{rdb: rdb}, prefix: prefix + "account:", keys: []string{prefix + "epoch", prefix + "leases", prefix + "late", prefix + "switches", prefix + "known"}, must: o.MustExist,
 	}, nil
 }
 
@@ -106,7 +107,7 @@ func (l *Ledger) Reserve(ctx context.Context, r holysheep.Reservation) (refused 
 	l.pending.Store(r.ID, p)
 	got, _, err := twice(ctx, func(again string) (any, error) {
 		args[5] = again
-		return reserveScript.Run(ctx, l.rdb, keys, args...).Result()
+		return l.steps.run(ctx, reserveScript, keys, args).Result()
 	})
 	if err != nil {
 		return 0, failed(err)
@@ -171,7 +172,7 @@ func (l *Ledger) Settle(ctx context.Context, id string, now time.Time, spent hol
 	for _, h := range p.holds {
 		args = append(args, int64(spent-h.Amount), int64(-h.Amount))
 	}
-	got, again, err := twice(ctx, func(string) ([]string, error) { return settleScript.Run(ctx, l.rdb, keys, args...).StringSlice() })
+	got, again, err := twice(ctx, func(string) ([]string, error) { return l.steps.run(ctx, settleScript, keys, args).StringSlice() })
 	if err != nil {
 		return nil, failed(err)
 	}
