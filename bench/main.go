@@ -1,6 +1,6 @@
 // Bench puts this client side by side with net/http + encoding/json ("raw"), go-openai and openai-go.
 //
-//	go run -C bench . [-rounds 5] [-only chat,embeddings,shared,tokens,guards,ledgers]
+//	go run -C bench . [-rounds 5] [-only chat,stream,packets,varied,parallel,embeddings,floats,shared,tokens,guards,ledgers,binary,limits,caches]
 //
 // One mock server process answers; each client runs in a process of its own, the clients in turn, several rounds.
 // What is compared is the CPU time and the allocations of the client's process, as the median of the ratios to raw
@@ -31,7 +31,7 @@ func main() {
 	url := flag.String("url", "", "the server's base URL with -client")
 	rounds := flag.Int("rounds", 5, "how often each client is measured")
 	scale := flag.Float64("scale", 1, "how much of the work to do, for a quick look")
-	only := flag.String("only", "", "measure these cases only, by their names with commas between them")
+	only := flag.String("only", "", "make these tables only, by their names with commas between them")
 	flag.Parse()
 	var err error
 	switch {
@@ -66,7 +66,6 @@ type limit struct {
 }
 
 func compare(rounds int, scale float64, only string) error {
-	wanted := func(name string) bool { return only == "" || slices.Contains(strings.Split(only, ","), name) }
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -77,40 +76,31 @@ func compare(rounds int, scale float64, only string) error {
 	}
 	defer stop()
 
-	for _, c := range cases {
-		if !wanted(c.name) {
-			continue
-		}
-		if err := compareCase(self, url, c, rounds, scale); err != nil {
-			return err
-		}
-	}
-	if wanted("shared") {
-		if err := compareShared(self, url, rounds, scale); err != nil {
-			return err
-		}
-	}
-	for _, table := range []struct {
+	type table struct {
 		name  string
-		write func(self string, scale float64) error
-	}{{"tokens", compareTokens}, {"guards", compareGuards}, {"ledgers", compareLedgers}} {
-		if !wanted(table.name) {
-			continue
+		write func() error
+	}
+	var tables []table
+	for _, c := range cases {
+		tables = append(tables, table{c.name, func() error { return compareCase(self, url, c, rounds, scale) }})
+	}
+	tables = append(tables,
+		table{"shared", func() error { return compareShared(self, url, rounds, scale) }},
+		table{"tokens", func() error { return compareTokens(self, scale) }},
+		table{"guards", func() error { return compareGuards(self, scale) }},
+		table{"ledgers", func() error { return compareLedgers(self, scale) }},
+		table{"binary", func() error { return compareBinaries(rounds) }},
+		table{"limits", func() error { return limits(self, url, scale) }},
+		table{"caches", func() error { return caches(self, url, scale) }},
+	)
+	for _, t := range tables {
+		if only == "" || slices.Contains(strings.Split(only, ","), t.name) {
+			if err := t.write(); err != nil {
+				return err
+			}
 		}
-		if err := table.write(self, scale); err != nil {
-			return err
-		}
 	}
-	if only != "" {
-		return nil
-	}
-	if err := compareBinaries(rounds); err != nil {
-		return err
-	}
-	if err := limits(self, url, scale); err != nil {
-		return err
-	}
-	return caches(self, url, scale)
+	return nil
 }
 
 func compareCase(self, url string, c benchCase, rounds int, scale float64) error {

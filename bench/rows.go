@@ -67,7 +67,7 @@ func unreachableRedis(_, url string, scale float64) (result, error) {
 	defer func() { _ = silent.Close() }()
 	var all result
 	for _, redisIs := range []struct{ what, address string }{{"down", "127.0.0.1:1"}, {"silent", silent.Addr().String()}} {
-		rdb := redis.NewClient(&redis.Options{Addr: redisIs.address, ContextTimeoutEnabled: true, MaxRetries: -1})
+		rdb := redis.NewClient(&redis.Options{Addr: redisIs.address, ContextTimeoutEnabled: true, MaxRetries: -1, DialerRetries: 1})
 		l, err := redisstore.NewLedger(rdb, nil)
 		if err != nil {
 			return result{}, err
