@@ -125,6 +125,17 @@ func (c *Client) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, c.String
 // Recorder is where the client reports its calls, for decorators to adopt.
 func (c *Client) Recorder() *Recorder { return &c.recorder }
 
+// Prices is the table that calls are priced with.
+func (c *Client) Prices() *PriceTable { return c.opts.Prices }
+
+// ModelInfo tells what is known of a model, what Options.Models say of it included.
+func (c *Client) ModelInfo(name string) (ModelInfo, bool) {
+	if info, ok := c.opts.Models[name]; ok {
+		return info, true
+	}
+	return LookupModel(name)
+}
+
 // Meter sums up the calls that have ended, by the model asked for. It equals the sum over the calls that the
 // observer saw, at any time and under any concurrency.
 func (c *Client) Meter() map[string]Totals { return c.recorder.meter.snapshot() }

@@ -59,7 +59,8 @@ func Plan(ctx context.Context, c Completer, req *ChatRequest) (*Quote, error) {
 }
 
 // A Resolver can tell what it would send for a request: with defaults filled in, and with a fingerprint of
-// everything beneath it that can change the answer (base URL, policies). Cache keys are made of both.
+// everything beneath it that can change the answer (base URL, policies). Cache keys are made of both, and of what
+// Vary(ctx) string says where a decorator has that method: what the context changes.
 type Resolver interface {
 	Resolve(req *ChatRequest) (resolved *ChatRequest, fingerprint string, err error)
 }

@@ -18,7 +18,7 @@ func (c *Client) resolve(req *ChatRequest) (*ChatRequest, ModelInfo, error) {
 	}
 	r := *req
 	setDefault(&r.Model, c.opts.Model)
-	info := c.modelInfo(r.Model)
+	info, _ := c.ModelInfo(r.Model)
 	if r.Temperature == nil && !info.NoTemperature {
 		r.Temperature = c.opts.Temperature
 	}
@@ -27,14 +27,6 @@ func (c *Client) resolve(req *ChatRequest) (*ChatRequest, ModelInfo, error) {
 		return nil, info, err
 	}
 	return &r, info, nil
-}
-
-func (c *Client) modelInfo(name string) ModelInfo {
-	if info, ok := c.opts.Models[name]; ok {
-		return info
-	}
-	info, _ := LookupModel(name)
-	return info
 }
 
 // Resolve gives the request as the client would send it; the fingerprint is its base URL and headers.
@@ -132,7 +124,7 @@ func (c *Client) worstCase(ctx context.Context, r *ChatRequest, info ModelInfo) 
 		}
 		w.prompt = max(w.prompt, 0)
 	} else {
-		w.prompt = promptTokens(r)
+		w.prompt = r.EstimateTokens()
 	}
 	w.price, w.priced = c.opts.Prices.Lookup(r.Model)
 	if w.priced {
@@ -173,8 +165,9 @@ const (
 	tokensPerImage   = 1600
 )
 
-// promptTokens counts a request without tables, erring upward.
-func promptTokens(r *ChatRequest) int64 {
+// EstimateTokens guesses the prompt tokens of the request without tables, erring upward: what is reserved where
+// Options.Tokens counts nothing.
+func (r *ChatRequest) EstimateTokens() int64 {
 	var n int64
 	for i := range r.Messages {
 		m := &r.Messages[i]

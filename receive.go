@@ -103,7 +103,8 @@ func (k *chat) adapt(e *APIError) bool {
 	if said := e.Param + " " + e.Message; !strings.Contains(said, "stream_options") && !strings.Contains(said, "include_usage") {
 		return false
 	}
-	body, err := k.req.encode(k.client.modelInfo(k.req.Model), true, false)
+	info, _ := k.client.ModelInfo(k.req.Model)
+	body, err := k.req.encode(info, true, false)
 	if err != nil {
 		return false
 	}

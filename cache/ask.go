@@ -34,7 +34,7 @@ func (c *SemanticCache) ask(ctx context.Context, req *holysheep.ChatRequest) (q 
 	if err := p.problem(); err != nil {
 		return q, "", err
 	}
-	r, beneath, err := holysheep.Resolve(c.next, req)
+	r, beneath, err := resolve(ctx, c.next, req)
 	if err != nil {
 		return q, "the request cannot be resolved", nil //nolint:nilerr // next says what is wrong
 	}

@@ -258,7 +258,7 @@ func (c *ExactCache) ask(ctx context.Context, req *holysheep.ChatRequest, stream
 
 // identify resolves a request and makes its key.
 func (c *ExactCache) identify(ctx context.Context, req *holysheep.ChatRequest) (*asked, error) {
-	r, beneath, err := holysheep.Resolve(c.next, req)
+	r, beneath, err := resolve(ctx, c.next, req)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -72,6 +73,29 @@ func keyOf(space string, tenant [sha256.Size]byte, r *holysheep.ChatRequest, ben
 	w.b = hex.AppendEncode(append(b, ':'), k.sum[:])
 	k.key = string(w.b)
 	return k, nil
+}
+
+// resolve gives what keyOf is made of: the request as it will be asked, and what will answer it in this context.
+func resolve(ctx context.Context, next holysheep.Completer, req *holysheep.ChatRequest) (*holysheep.ChatRequest, string, error) {
+	r, beneath, err := holysheep.Resolve(next, req)
+	if err != nil {
+		return nil, "", err
+	}
+	for c := next; c != nil; {
+		if v, ok := c.(interface {
+			Vary(ctx context.Context) string
+		}); ok {
+			if part := v.Vary(ctx); part != "" {
+				beneath += "|" + part
+			}
+		}
+		w, ok := c.(interface{ Unwrap() holysheep.Completer })
+		if !ok {
+			break
+		}
+		c = w.Unwrap()
+	}
+	return r, beneath, nil
 }
 
 // What is hashed is a list of fields: a number, then the value in a form that the number implies. Fields that are not
