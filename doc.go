@@ -36,7 +36,8 @@
 // [Client.Embedder] makes an [Embedder] (embed.go). Callers share its requests (flight.go), and each pays for its part
 // (shares.go).
 //
-// Package cache answers equal and similar requests without asking again, and remembers vectors.
+// Package cache answers equal and similar requests without asking again, and remembers vectors. Package route chooses
+// models.
 //
 // Package holysheeptest is a gateway to test against, in memory and in virtual time.
 package holysheep

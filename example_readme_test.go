@@ -15,6 +15,7 @@ import (
 	"github.com/holysheep-ai/holysheep-go/cache"
 	"github.com/holysheep-ai/holysheep-go/costs"
 	"github.com/holysheep-ai/holysheep-go/holysheeptest"
+	"github.com/holysheep-ai/holysheep-go/route"
 )
 
 // The code of README.md, compiled and run. CI compares it line by line.
@@ -176,6 +177,17 @@ func TestCacheAsInReadme(t *testing.T) {
 	resp, err := chat.Chat(t.Context(), ask("How do I return order 48291?"))
 	require.NoError(t, err)
 	require.False(t, resp.Cached)
+}
+
+func TestRouterAsInReadme(t *testing.T) {
+	gw := holysheeptest.Start(t)
+	ctx, client := t.Context(), gw.Client(nil)
+	router, err := route.New(client, route.Default(), nil)
+	require.NoError(t, err)
+	ctx = route.WithQuality(ctx, route.Premium) // for these calls
+	resp, err := router.Chat(ctx, ask("How do I return order 48291?"))
+	require.NoError(t, err)
+	require.Equal(t, holysheep.ClaudeSonnet45, resp.Requested)
 }
 
 func TestWaitsAsTold(t *testing.T) {
