@@ -52,7 +52,7 @@ func readFeatures(f *Features, req *holysheep.ChatRequest) {
 	}
 	f.PromptTokens = req.EstimateTokens()
 	if req.MaxTokens != nil {
-		f.MaxTokens = int64(*req.MaxTokens)
+		f.MaxTokens = min(int64(*req.MaxTokens), 1<<40) // so that no product of it overflows
 	}
 	f.Tools = len(req.Tools) > 0
 	f.JSONSchema = req.ResponseFormat != nil && req.ResponseFormat.Type == "json_schema"

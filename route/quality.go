@@ -81,3 +81,11 @@ func wantedInContext(ctx context.Context, routed bool) (Quality, bool, error) {
 	}
 	return q, routed, nil
 }
+
+// varyByQuality is what a context changes of the answers.
+func varyByQuality(ctx context.Context) string {
+	if q, _ := wantedBy(ctx); q != Balanced {
+		return "quality=" + q.String()
+	}
+	return ""
+}

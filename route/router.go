@@ -58,10 +58,7 @@ func New(next holysheep.Completer, policy Policy, opts *RouterOptions) (*Router,
 	if opts != nil {
 		r.opts = *opts
 	}
-	known := routedModels{info: holysheep.LookupModel, prices: holysheep.ListPrices(), byName: map[string]*routedModel{}}
-	if c := beneathRouter[modelSource](next); c != nil {
-		known.info, known.prices = c.ModelInfo, c.Prices()
-	}
+	known := knownBeneath(next)
 	r.prices = known.prices
 	errs := r.policy.problems(func(model string) (bool, bool) {
 		_, isKnown, isPriced := known.look(model)
@@ -105,11 +102,11 @@ type modelSource interface {
 	ModelInfo(name string) (holysheep.ModelInfo, bool)
 }
 
-// beneathRouter finds the first completer from c down that is a T; the zero T if there is none.
-func beneathRouter[T any](c holysheep.Completer) T {
+// modelsBeneath finds the first completer from c down that knows models; nil if there is none.
+func modelsBeneath(c holysheep.Completer) modelSource {
 	for c != nil {
-		if t, ok := c.(T); ok {
-			return t
+		if m, ok := c.(modelSource); ok {
+			return m
 		}
 		w, ok := c.(interface{ Unwrap() holysheep.Completer })
 		if !ok {
@@ -117,8 +114,7 @@ func beneathRouter[T any](c holysheep.Completer) T {
 		}
 		c = w.Unwrap()
 	}
-	var none T
-	return none
+	return nil
 }
 
 // routedModels are the models that have been looked at: one for each name, however many rules name it.
@@ -126,6 +122,14 @@ type routedModels struct {
 	info   func(name string) (holysheep.ModelInfo, bool)
 	prices *holysheep.PriceTable
 	byName map[string]*routedModel
+}
+
+func knownBeneath(next holysheep.Completer) routedModels {
+	known := routedModels{info: holysheep.LookupModel, prices: holysheep.ListPrices(), byName: map[string]*routedModel{}}
+	if c := modelsBeneath(next); c != nil {
+		known.info, known.prices = c.ModelInfo, c.Prices()
+	}
+	return known
 }
 
 func (k routedModels) look(name string) (m *routedModel, known, priced bool) {
@@ -155,8 +159,8 @@ func (r *Router) Unwrap() holysheep.Completer { return r.next }
 // Policy gives the table that the router goes by, with its defaults filled in.
 func (r *Router) Policy() Policy { return r.policy.complete() }
 
-// open takes a request up, and chooses where that takes no function of the user's. It gives nil for a request that is
-// none of the router's.
+// open takes a request up and reads it, and classifies where that takes no function of the user's. It gives nil for a
+// request that is none of the router's.
 func (r *Router) open(ctx context.Context, req *holysheep.ChatRequest) (*decision, error) {
 	if req == nil {
 		return nil, nil //nolint:nilnil // neither an error nor for us: next says what is wrong
@@ -221,6 +225,9 @@ func (r *Router) endRow(ctx context.Context, d *decision, err error) {
 		return
 	}
 	d.ended = true
+	if !d.receipt.Final {
+		d.steps[0].Saved = 0
+	}
 	if err != nil && d.rule != nil && tellsOfSlowness(err) {
 		d.rule.models[d.chosen].seen.add(time.Now(), time.Since(d.call.Start))
 	}
@@ -382,9 +389,4 @@ func (r *Router) Resolve(req *holysheep.ChatRequest) (resolved *holysheep.ChatRe
 }
 
 // Vary says what a context asks of the router, for keys of caches.
-func (r *Router) Vary(ctx context.Context) string {
-	if q, _ := wantedBy(ctx); q != Balanced {
-		return "quality=" + q.String()
-	}
-	return ""
-}
+func (r *Router) Vary(ctx context.Context) string { return varyByQuality(ctx) }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strings"
 	"sync"
@@ -218,6 +219,11 @@ func TestWhatModelsLack(t *testing.T) {
 		})
 	}
 
+	huge := &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("?")}, MaxTokens: new(math.MaxInt), N: new(128)}
+	vast, err := route.New(nothing{}, route.Policy{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, "its window is too small", receiptOf(t, vast, huge).Candidates[0].Lacks)
+
 	alone, err := route.New(nothing{}, route.Cheapest(holysheep.DeepSeekV32), nil)
 	require.NoError(t, err)
 	req := &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("?", picture)}}
@@ -393,6 +399,7 @@ func TestStreams(t *testing.T) {
 		synctest.Wait()
 		require.Len(t, seen.of("route"), 1)
 		require.NoError(t, seen.of("route")[0].Err, "a break is no error")
+		require.Zero(t, seen.of("route")[0].Steps[0].Saved)
 
 		stream := r.Stream(t.Context(), ask("When do you open?"))
 		_, err := holysheep.Collect(stream)
