@@ -118,44 +118,48 @@ func (c *Cache) Clear(ctx context.Context, prefix string) error {
 	if prefix == "" {
 		return errors.New("redisstore: Clear: an empty prefix would clear everything")
 	}
-	pattern := globs.Replace(c.prefix+prefix) + "*"
-	onNode := func(ctx context.Context, node *redis.Client) error { return unlinkMatching(ctx, node, pattern) }
-	var err error
-	switch rdb := c.rdb.(type) {
-	case *redis.ClusterClient:
-		err = rdb.ForEachMaster(ctx, onNode)
-	case *redis.Ring:
-		err = rdb.ForEachShard(ctx, onNode)
-	default:
-		err = unlinkMatching(ctx, rdb, pattern)
-	}
+	err := eachKey(ctx, c.rdb, globs.Replace(c.prefix+prefix)+"*", func(ctx context.Context, node redis.UniversalClient, keys []string) error {
+		_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for _, key := range keys { // one by one, because they are of many slots
+				p.Unlink(ctx, key)
+			}
+			return nil
+		})
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("redisstore: %w", err)
 	}
 	return nil
 }
 
-func unlinkMatching(ctx context.Context, node redis.UniversalClient, pattern string) error {
-	for cursor := uint64(0); ; {
-		keys, next, err := node.Scan(ctx, cursor, pattern, 1000).Result()
-		if err != nil {
-			return err
-		}
-		if len(keys) > 0 {
-			_, err := node.Pipelined(ctx, func(p redis.Pipeliner) error {
-				for _, key := range keys { // one by one, because they are of many slots
-					p.Unlink(ctx, key)
-				}
-				return nil
-			})
+// eachKey gives the keys of each node that match a pattern to do, some at a time. Nodes are walked through at the same
+// time.
+func eachKey(ctx context.Context, rdb redis.UniversalClient, pattern string, do func(context.Context, redis.UniversalClient, []string) error) error {
+	walk := func(ctx context.Context, node redis.UniversalClient) error {
+		for cursor := uint64(0); ; {
+			keys, next, err := node.Scan(ctx, cursor, pattern, 1000).Result()
 			if err != nil {
 				return err
 			}
-		}
-		if cursor = next; cursor == 0 {
-			return nil
+			if len(keys) > 0 {
+				if err := do(ctx, node, keys); err != nil {
+					return err
+				}
+			}
+			if cursor = next; cursor == 0 {
+				return nil
+			}
 		}
 	}
+	onNode := func(ctx context.Context, node *redis.Client) error { return walk(ctx, node) }
+	switch rdb := rdb.(type) {
+	case *redis.ClusterClient:
+		return rdb.ForEachMaster(ctx, onNode)
+	case *redis.Ring:
+		return rdb.ForEachShard(ctx, onNode)
+	}
+	return walk(ctx, rdb)
 }
 
 // globs keeps what is in a prefix from meaning anything else in a pattern.

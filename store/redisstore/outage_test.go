@@ -15,7 +15,9 @@ import (
 	"github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
 
+	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/cache"
+	"github.com/holysheep-ai/holysheep-go/holysheeptest"
 	"github.com/holysheep-ai/holysheep-go/store/redisstore"
 )
 
@@ -208,6 +210,67 @@ func TestRedisLostInMidLoad(t *testing.T) {
 			require.Zero(t, l.failed.Load())
 			require.LessOrEqual(t, l.p99(2), l.p99(0)+5*time.Millisecond)
 			require.LessOrEqual(t, back, time.Second)
+		})
+	}
+}
+
+// failures is an observer that counts the events of neighbours that failed.
+type failures struct{ n atomic.Int64 }
+
+func (*failures) Begin(ctx context.Context, _ *holysheep.Call) context.Context { return ctx }
+func (*failures) Wait(context.Context, *holysheep.Call, holysheep.Wait)        {}
+func (f *failures) End(_ context.Context, call *holysheep.Call) {
+	if call.Operation == "cache.semantic.store" && call.Err != nil {
+		f.n.Add(1)
+	}
+}
+
+// Similar questions go on being answered while Redis is lost: by the model, and from the cache once it is back.
+func TestNeighboursLost(t *testing.T) {
+	target := connect(t, false).(*redis.Client).Options().Addr
+	for _, silent := range []bool{false, true} {
+		t.Run(map[bool]string{false: "cut", true: "silent"}[silent], func(t *testing.T) {
+			p := newProxy(t, target)
+			rdb := redis.NewClient(&redis.Options{Addr: p.addr, ContextTimeoutEnabled: true, PoolSize: 4})
+			defer func() { _ = rdb.Close() }()
+			gw, seen := holysheeptest.Start(t), &failures{}
+			gw.ReplyWhen(func(*holysheeptest.Request) bool { return true }, holysheeptest.Text("Within thirty days."))
+			client := gw.Client(&holysheep.Options{Observer: seen})
+			c := cache.Semantic(client, client.Embedder("", nil), newNeighbours(t, rdb, redisstore.NeighboursOptions{}), nil)
+			defer func() { require.NoError(t, c.Close()) }()
+			ask := func() (cached bool, took time.Duration) {
+				start := time.Now()
+				resp, err := c.Chat(t.Context(), &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User("How do I send a parcel back?")}})
+				require.NoError(t, err)
+				return resp.Cached, time.Since(start)
+			}
+			ask()
+			cached, _ := ask()
+			require.True(t, cached)
+			require.Zero(t, seen.n.Load())
+
+			if silent {
+				p.dumb.Store(true)
+			} else {
+				p.cut()
+			}
+			for range 4 { // until it is noticed
+				cached, took := ask()
+				require.False(t, cached)
+				require.Less(t, took, 400*time.Millisecond)
+			}
+			require.Positive(t, seen.n.Load())
+			for range 50 {
+				cached, took := ask()
+				require.False(t, cached)
+				require.Less(t, took, 100*time.Millisecond)
+			}
+			if silent {
+				p.dumb.Store(false)
+			} else {
+				require.NoError(t, p.open())
+			}
+			require.Eventually(t, func() bool { cached, _ := ask(); return cached }, 5*time.Second, 10*time.Millisecond)
 		})
 	}
 }
