@@ -15,7 +15,8 @@ type breaker struct {
 	opened atomic.Int64 // when the store was given up, ns; 0 while it is asked
 }
 
-// errLeft is an operation whose caller did not wait for its end. It says nothing about the store.
+// errLeft is an operation whose caller did not wait for its end, or that no store could do. It says nothing about this
+// one.
 var errLeft = errors.New("cache: the caller left")
 
 // A store is given up after failuresInARow, or when a fifth of at least fewest operations in the last window failed.

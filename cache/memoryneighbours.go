@@ -83,8 +83,8 @@ func (m *MemoryNeighbours) Add(ctx context.Context, e Entry) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if len(e.Vector) == 0 || e.Expires.IsZero() {
-		return errors.New("cache: an entry without a vector, or that never expires")
+	if err := e.Check(); err != nil {
+		return err
 	}
 	it := &item{Entry: e, bytes: int64(4*len(e.Vector)+len(e.Meta)+len(e.Answer)+len(e.ID)) + itemOverhead}
 	if it.bytes > m.maxBytes {
@@ -170,6 +170,9 @@ func (m *MemoryNeighbours) evict() {
 // Nearest implements [Neighbours].
 func (m *MemoryNeighbours) Nearest(ctx context.Context, name string, vector []float32, k, _ int) ([]Neighbour, error) {
 	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if err := CheckVector(vector); err != nil {
 		return nil, err
 	}
 	m.mu.RLock()

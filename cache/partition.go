@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/viterin/vek/vek32"
+
+	"github.com/holysheep-ai/holysheep-go"
 )
 
 // partition holds the vectors that are compared with each other, side by side in memory: a scan is as fast as memory
@@ -34,7 +36,9 @@ func (p *partition) add(m *MemoryNeighbours, it *item) (bool, error) {
 		return false, nil
 	}
 	if len(it.Vector) != p.dimensions {
-		return false, fmt.Errorf("cache: a vector of %d dimensions among those of %d", len(it.Vector), p.dimensions)
+		return false, &holysheep.RequestError{
+			Field: "Entry.Vector", Reason: fmt.Sprintf("%d dimensions, and the others of its partition have %d", len(it.Vector), p.dimensions),
+		}
 	}
 	if before := p.byID[it.ID]; before != nil {
 		p.drop(before)
@@ -121,6 +125,7 @@ const parallelFrom = 4 * perBlock
 func (p *partition) nearest(vector []float32, k int) []Neighbour {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
+	k = min(k, len(p.items))
 	now := time.Now()
 	workers := 1
 	if len(p.items) >= parallelFrom {

@@ -162,6 +162,8 @@ func (o *SemanticOptions) complete() error {
 		return fail("MaxWrong", "set beside Threshold: one of them decides")
 	case !share(o.Explore) || o.Explore > 0 && o.MaxWrong == 0:
 		return fail("Explore", "%v is not a share below 1, or set without MaxWrong", o.Explore)
+	case len(o.Namespace) > maxName:
+		return fail("Namespace", "%d bytes, more than %d", len(o.Namespace), maxName)
 	case o.TTL < 0:
 		return fail("TTL", "%v is negative", o.TTL)
 	case o.EmbedTimeout < 0:

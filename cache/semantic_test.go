@@ -289,6 +289,7 @@ func TestSemanticOptions(t *testing.T) {
 		"SemanticOptions.Threshold":    cache.Semantic(client, &words{}, n, &cache.SemanticOptions{Threshold: 1.1}),
 		"SemanticOptions.MaxWrong":     cache.Semantic(client, &words{}, n, &cache.SemanticOptions{MaxWrong: 0.01, Threshold: 0.9}),
 		"SemanticOptions.Explore":      cache.Semantic(client, &words{}, n, &cache.SemanticOptions{Explore: 0.1}),
+		"SemanticOptions.Namespace":    cache.Semantic(client, &words{}, n, &cache.SemanticOptions{Namespace: strings.Repeat("x", 1001)}),
 		"SemanticOptions.TTL":          cache.Semantic(client, &words{}, n, &cache.SemanticOptions{TTL: -1}),
 		"SemanticOptions.Timeout":      cache.Semantic(client, &words{}, n, &cache.SemanticOptions{Timeout: -1}),
 		"SemanticOptions.EmbedTimeout": cache.Semantic(client, &words{}, n, &cache.SemanticOptions{EmbedTimeout: -1}),
@@ -412,6 +413,31 @@ func TestSemanticFaults(t *testing.T) {
 			require.True(t, resp.Cached, "%s is back", what)
 		})
 	}
+}
+
+// What no store could keep is not kept, with an event, and the store is not given up for it.
+func TestSemanticKeepsNoBadEntry(t *testing.T) {
+	seen := &calls{}
+	gw := holysheeptest.Start(t)
+	gw.ReplyWhen(func(*holysheeptest.Request) bool { return true }, holysheeptest.Text(theAnswer))
+	tag := strings.Repeat("x", 1001)
+	opts := &cache.SemanticOptions{Tags: func(context.Context, *holysheep.ChatRequest) []string { return []string{tag} }}
+	c := cache.Semantic(gw.Client(&holysheep.Options{Observer: seen}), &words{}, &stuck{Neighbours: cache.NewMemoryNeighbours(nil)}, opts)
+	defer func() { require.NoError(t, c.Close()) }()
+	ask := func() bool {
+		resp, err := c.Chat(t.Context(), question(asked))
+		require.NoError(t, err)
+		return resp.Cached
+	}
+	for range 30 {
+		require.False(t, ask())
+	}
+	bad, ok := errors.AsType[*holysheep.RequestError](seen.lastStarting("cache.semantic.store").Err)
+	require.True(t, ok)
+	require.Equal(t, "Entry.Tags[0]", bad.Field)
+	tag = "v1"
+	require.False(t, ask())
+	require.True(t, ask(), "the store was given up")
 }
 
 // stuck are neighbours that can be made not to answer.

@@ -243,7 +243,11 @@ func (s *shelf) ask(ctx context.Context, b *breaker, what string, size int, op f
 		done(errLeft)
 		return err
 	}
-	done(err)
+	if errors.Is(err, holysheep.ErrBadRequest) {
+		done(errLeft) // what it was asked was wrong, not the store
+	} else {
+		done(err)
+	}
 	if err != nil {
 		reason := ""
 		if b.State() != gobreaker.StateClosed {

@@ -3,6 +3,7 @@ package cachetest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/cache"
 )
 
@@ -32,6 +34,9 @@ func RunNeighbours(t *testing.T, open func(t *testing.T) cache.Neighbours) {
 		"AddReplaces":        addReplaces,
 		"BytesStay":          bytesStay,
 		"OtherDimensions":    otherDimensions,
+		"BadEntries":         badEntries,
+		"BadVectors":         badVectors,
+		"VeryMany":           veryMany,
 		"Judge":              judge,
 		"Count":              count,
 		"CountTogether":      countTogether,
@@ -256,13 +261,90 @@ func bytesStay(t *testing.T, n cache.Neighbours) {
 
 func otherDimensions(t *testing.T, n cache.Neighbours) {
 	add(t, n, entryOf(t, "p", "1", unit(1, 0, 0)))
-	if err := n.Add(t.Context(), entryOf(t, "p", "2", unit(1, 0))); err == nil {
-		t.Fatal("a vector of another length was taken")
-	}
+	refused(t, n.Add(t.Context(), entryOf(t, "p", "2", unit(1, 0))), "Entry.Vector", "another number of dimensions")
+	refused(t, n.Add(t.Context(), entryOf(t, "p", "1", unit(1, 0))), "Entry.Vector", "the same in place of the only one")
 	expectIDs(t, n, "p", unit(1, 0), 5, "")
 	expectIDs(t, n, "p", unit(1, 0, 0), 5, "1")
 	add(t, n, entryOf(t, "q", "2", unit(1, 0)))
 	expectIDs(t, n, "q", unit(1, 0), 5, "2")
+}
+
+func refused(t *testing.T, err error, field, what string) {
+	t.Helper()
+	bad, ok := errors.AsType[*holysheep.RequestError](err)
+	if !ok || bad.Field != field {
+		t.Errorf("%s: got %v, want a *holysheep.RequestError of %s", what, err, field)
+	}
+}
+
+// hostile are vectors that nothing may be compared with.
+var hostile = map[string][]float32{
+	"none":            nil,
+	"empty":           {},
+	"no direction":    {0, 0, 0},
+	"NaN":             {1, 0, float32(math.NaN())},
+	"infinite":        {1, 0, float32(math.Inf(1))},
+	"beyond float32":  {3e38, 3e38, 3e38},
+	"longer than 1":   {2, 0, 0},
+	"shorter than 1":  {0.9, 0, 0},
+	"very many zeros": append(make([]float32, 16_000), 1),
+}
+
+// What is refused leaves what is there as it was.
+func badEntries(t *testing.T, n cache.Neighbours) {
+	first := entryOf(t, "p", "1", unit(1, 0, 0))
+	add(t, n, first)
+	long := strings.Repeat("x", 1001)
+	for _, test := range []struct {
+		field  string
+		change func(e *cache.Entry)
+	}{
+		{"Entry.Partition", func(e *cache.Entry) { e.Partition = "" }},
+		{"Entry.Partition", func(e *cache.Entry) { e.Partition = long }},
+		{"Entry.ID", func(e *cache.Entry) { e.ID = "" }},
+		{"Entry.ID", func(e *cache.Entry) { e.ID = long }},
+		{"Entry.Namespace", func(e *cache.Entry) { e.Namespace = long }},
+		{"Entry.Tenant", func(e *cache.Entry) { e.Tenant = long }},
+		{"Entry.Tags[1]", func(e *cache.Entry) { e.Tags = []string{"a", long} }},
+		{"Entry.Expires", func(e *cache.Entry) { e.Expires = time.Time{} }},
+	} {
+		e := entryOf(t, "p", "1", unit(0, 1, 0))
+		test.change(&e)
+		refused(t, n.Add(t.Context(), e), test.field, "an entry")
+	}
+	for name, v := range hostile {
+		refused(t, n.Add(t.Context(), entryOf(t, "p", "1", v)), "Entry.Vector", name)
+	}
+	found := nearest(t, n, "p", unit(1, 0, 0), 9)
+	if len(found) != 1 || found[0].Similarity < 0.99 {
+		t.Fatalf("got %+v", found)
+	}
+}
+
+func badVectors(t *testing.T, n cache.Neighbours) {
+	add(t, n, entryOf(t, "p", "1", unit(1, 0, 0)))
+	for name, v := range hostile {
+		found, err := n.Nearest(t.Context(), k(t, "p"), v, 1, 1)
+		refused(t, err, "vector", name)
+		if len(found) > 0 {
+			t.Errorf("%s: found %+v", name, found)
+		}
+	}
+}
+
+// More is asked for than there is, and fewer answers than none.
+func veryMany(t *testing.T, n cache.Neighbours) {
+	add(t, n, entryOf(t, "p", "1", unit(1, 0)), entryOf(t, "p", "2", unit(0, 1)))
+	for _, most := range []int{math.MaxInt32, math.MaxInt} {
+		expectIDs(t, n, "p", unit(1, 0), most, "1 2")
+	}
+	for _, most := range []int{-1, math.MinInt} {
+		expectIDs(t, n, "p", unit(1, 0), most, "")
+	}
+	found, err := n.Nearest(t.Context(), k(t, "p"), unit(1, 0), 2, -1)
+	if err != nil || len(found) != 2 {
+		t.Fatalf("got %+v, %v", found, err)
+	}
 }
 
 func judge(t *testing.T, n cache.Neighbours) {

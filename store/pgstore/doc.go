@@ -1,3 +1,4 @@
-// Package pgstore keeps what machines share in PostgreSQL 14 or later: the [Ledger] of budgets, and the [Cache] of what
-// was paid for. The caller brings a pgx pool, which stays his to close. [Migrate] makes the tables.
+// Package pgstore keeps what machines share in PostgreSQL 14 or later: the [Ledger] of budgets, the [Cache] of what was
+// paid for, and, with pgvector, the [Neighbours] of similar questions. The caller brings a pgx pool, which stays his to
+// close. [Migrate] makes the tables, [MigrateNeighbours] those of neighbours.
 package pgstore

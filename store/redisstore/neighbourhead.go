@@ -87,7 +87,7 @@ func (h *head) matches(which *cache.Which) bool {
 // might be what was to be erased.
 func (n *Neighbours) deleteFrom(ctx context.Context, base string, which cache.Which) (int, error) {
 	keys := keysOf(base)
-	if which.ID == "" && which == (cache.Which{Partition: which.Partition}) {
+	if which == (cache.Which{Partition: which.Partition}) {
 		return dropScript.Run(ctx, n.rdb, keys, math.MaxInt32).Int()
 	}
 	elements, all, err := n.described(ctx, keys[1], which)

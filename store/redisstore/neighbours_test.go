@@ -265,10 +265,6 @@ func TestBadNeighbours(t *testing.T) {
 	defer func() { _ = late.Close() }()
 	_, err := redisstore.NewNeighbours(late, nil)
 	require.ErrorContains(t, err, "ContextTimeoutEnabled")
-
-	n, err := redisstore.NewNeighbours(rdb, nil)
-	require.NoError(t, err)
-	require.ErrorContains(t, n.Add(t.Context(), cache.Entry{Partition: "p"}), "without a vector")
 }
 
 // A Redis before 8 is told apart from one that is down.
