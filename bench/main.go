@@ -92,6 +92,7 @@ func compare(rounds int, scale float64, only string) error {
 		table{"binary", func() error { return compareBinaries(rounds) }},
 		table{"limits", func() error { return limits(self, url, scale) }},
 		table{"caches", func() error { return caches(self, url, scale) }},
+		table{"neighbours", func() error { return compareNeighbours(scale) }},
 	)
 	for _, t := range tables {
 		if only == "" || slices.Contains(strings.Split(only, ","), t.name) {
