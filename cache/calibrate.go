@@ -66,7 +66,7 @@ func Calibrate(ctx context.Context, embedder holysheep.Embedder, questions []Lab
 			return nil, fmt.Errorf("cache: Calibrate: %w", err)
 		}
 		for i, v := range vectors {
-			found, err := neighbours.Nearest(ctx, "", v, candidates, candidates)
+			found, err := neighbours.Nearest(ctx, onlyPartition, v, candidates, candidates)
 			if err != nil {
 				return nil, err
 			}
@@ -80,7 +80,7 @@ func Calibrate(ctx context.Context, embedder holysheep.Embedder, questions []Lab
 					b.wrong++
 				}
 			}
-			if err := neighbours.Add(ctx, Entry{ID: strconv.Itoa(from + i), Vector: v, Expires: never}); err != nil {
+			if err := neighbours.Add(ctx, Entry{Partition: onlyPartition, ID: strconv.Itoa(from + i), Vector: v, Expires: never}); err != nil {
 				return nil, err
 			}
 		}
@@ -91,6 +91,9 @@ func Calibrate(ctx context.Context, embedder holysheep.Embedder, questions []Lab
 	}
 	return k, nil
 }
+
+// onlyPartition is where all questions of a calibration are.
+const onlyPartition = "calibration"
 
 func number(id string) int {
 	n, _ := strconv.Atoi(id)

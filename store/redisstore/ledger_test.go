@@ -44,9 +44,13 @@ func connect(tb testing.TB, cluster bool) redis.UniversalClient {
 	}
 	rdb := redis.NewUniversalClient(o)
 	tb.Cleanup(func() { _ = rdb.Close() })
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	if err := rdb.Ping(ctx).Err(); err != nil {
+	err := rdb.Ping(ctx).Err()
+	for ; redis.HasErrorPrefix(err, "LOADING") && ctx.Err() == nil; err = rdb.Ping(ctx).Err() {
+		time.Sleep(50 * time.Millisecond) // it has been killed by another test, and reads its file
+	}
+	if err != nil {
 		if os.Getenv("HOLYSHEEP_TEST_SERVICES") == "required" {
 			tb.Fatalf("no Redis at %v: %v", o.Addrs, err)
 		}
