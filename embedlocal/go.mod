@@ -6,7 +6,9 @@ require (
 	github.com/gomlx/gomlx v0.26.0
 	github.com/gomlx/onnx-gomlx v0.3.4
 	github.com/holysheep-ai/holysheep-go v0.0.0
+	github.com/stretchr/testify v1.12.1
 	golang.org/x/text v0.32.0
+	google.golang.org/protobuf v1.36.11
 )
 
 require (
@@ -18,8 +20,8 @@ require (
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/tmaxmax/go-sse v0.12.0 // indirect
 	github.com/x448/float16 v0.8.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/exp v0.0.0-20251023183803-a4bb9ffd2546 // indirect
-	google.golang.org/protobuf v1.36.11 // indirect
 	k8s.io/klog/v2 v2.130.1 // indirect
 )
 
