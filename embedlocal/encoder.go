@@ -161,11 +161,14 @@ func (e *Encoder) embed(ctx context.Context, texts []string, prefix string) ([][
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		// A text without a token of its own would get the same vector as every other such text.
-		if _, own := e.tokens.encode(text, len(e.tokens.before)+len(e.tokens.after)+1); own == 0 {
+		own := 0
+		if tokens[i], own = e.tokens.encode(text, e.opts.MaxTokens); own == 0 {
+			// Its vector would be that of every other such text.
 			return nil, refuse(i, "nothing but white space and control characters")
 		}
-		tokens[i], _ = e.tokens.encode(prefix+text, e.opts.MaxTokens)
+		if prefix != "" {
+			tokens[i], _ = e.tokens.encode(prefix+text, e.opts.MaxTokens)
+		}
 	}
 	vectors := make([][]float32, len(texts))
 	for _, p := range plan(tokens, e.opts.MaxTokens) {

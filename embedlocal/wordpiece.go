@@ -47,6 +47,9 @@ func (w *wordPiece) nextRun(text string) (run, rest string) {
 
 // appendRun normalises a run without white space, and cuts it at punctuation.
 func (w *wordPiece) appendRun(tokens []int64, run string, limit int) []int64 {
+	if run == "" {
+		return tokens
+	}
 	if w.clean {
 		run = strings.Map(func(r rune) rune {
 			if r == 0 || r == utf8.RuneError || isControl(r) {
