@@ -3,8 +3,11 @@ package embedlocal
 import "slices"
 
 const (
-	maxRows   = 32   // texts in one pass
-	maxPassed = 2048 // tokens in one pass of more than one text, padding included
+	maxRows = 32 // texts in one pass
+
+	// maxPassed is the tokens in one pass of more than one text, padding included. More are no faster, and a caller
+	// who leaves waits for the pass.
+	maxPassed = 256
 )
 
 // widths are the lengths that texts are padded to. The engine compiles the model for each shape that it meets, so

@@ -1,5 +1,5 @@
 // Package embedlocal turns texts into vectors on this machine: a [holysheep.Embedder] that runs a sentence encoder in
-// ONNX format, in pure Go, without a gateway, a key or a shared library. Its vectors cost nothing.
+// ONNX format, in pure Go (hugot's backend), without a gateway, a key or a shared library. Its vectors cost nothing.
 //
 // The model is a directory that the user has; nothing is downloaded. The documented default is all-MiniLM-L6-v2
 // (English, 384 dimensions): from huggingface.co/sentence-transformers/all-MiniLM-L6-v2 take
@@ -14,6 +14,6 @@
 // families have; their multilingual siblings on XLM-RoBERTa (multilingual-e5, bge-m3) have another and cannot. What
 // does not work is a [*ModelError] from [Open].
 //
-// It is portable rather than fast: a model of the size of all-MiniLM-L6-v2 reads about 500 tokens in a second on two
-// cores.
+// It is portable rather than fast: of a model of the size of all-MiniLM-L6-v2 expect some 500 tokens in a second on two
+// cores where texts come together, and a tenth of a second for a short one by itself.
 package embedlocal

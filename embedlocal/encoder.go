@@ -49,16 +49,20 @@ var _ holysheep.QueryEmbedder = (*Encoder)(nil)
 
 // Open reads a model from dir; the package comment says which files it needs. opts may be nil. A directory that cannot
 // be used is a [*ModelError], a bad option a [*holysheep.RequestError]. Nothing is downloaded. An encoder takes about
-// as much memory as its model.onnx has, twice that while it is read.
+// as much memory as its model.onnx has, up to four times that while it is read.
 func Open(dir string, opts *Options) (*Encoder, error) {
 	var o Options
 	if opts != nil {
 		o = *opts
 	}
-	for field, s := range map[string]string{"Options.QueryPrefix": o.QueryPrefix, "Options.PassagePrefix": o.PassagePrefix} {
-		if !utf8.ValidString(s) {
-			return nil, &holysheep.RequestError{Field: field, Reason: "invalid UTF-8"}
+	prefixes := []struct{ field, text string }{{"Options.QueryPrefix", o.QueryPrefix}, {"Options.PassagePrefix", o.PassagePrefix}}
+	for _, p := range prefixes {
+		if !utf8.ValidString(p.text) {
+			return nil, &holysheep.RequestError{Field: p.field, Reason: "invalid UTF-8"}
 		}
+	}
+	if o.MaxTokens < 0 {
+		return nil, &holysheep.RequestError{Field: "Options.MaxTokens", Reason: fmt.Sprintf("%d is below zero", o.MaxTokens)}
 	}
 	tokens, err := readTokenizer(dir)
 	if err != nil {
@@ -73,12 +77,12 @@ func Open(dir string, opts *Options) (*Encoder, error) {
 	}
 	o.MaxTokens = min(o.MaxTokens, config.maxTokens)
 	// Every text keeps a token of its own behind the prefix.
-	for field, prefix := range map[string]string{"Options.QueryPrefix": o.QueryPrefix, "Options.PassagePrefix": o.PassagePrefix} {
-		if all, _ := tokens.encode(prefix, o.MaxTokens+1); len(all) >= o.MaxTokens {
-			if prefix == "" {
-				field = "Options.MaxTokens"
+	for _, p := range prefixes {
+		if all, _ := tokens.encode(p.text, o.MaxTokens+1); len(all) >= o.MaxTokens {
+			if p.text == "" {
+				p.field = "Options.MaxTokens"
 			}
-			return nil, &holysheep.RequestError{Field: field, Reason: fmt.Sprintf("leaves no token for the text, of %d", o.MaxTokens)}
+			return nil, &holysheep.RequestError{Field: p.field, Reason: fmt.Sprintf("leaves no token for the text, of %d", o.MaxTokens)}
 		}
 	}
 
@@ -117,8 +121,8 @@ func (e *Encoder) Dimensions() int { return e.dims }
 
 // Embed gives a vector of unit length for each text, in order: the mean of its tokens' vectors, or the first one where
 // the model says so. A text past Options.MaxTokens is cut. A text that is empty, invalid UTF-8, or nothing but white
-// space and control characters is a [*holysheep.RequestError]. The context is looked at between passes, which take at
-// most 32 texts and some 2,000 tokens. After Close it is [holysheep.ErrClosed].
+// space and control characters is a [*holysheep.RequestError]. The context is looked at between passes, which have
+// at most 256 tokens, or one text that is longer. After Close it is [holysheep.ErrClosed].
 func (e *Encoder) Embed(ctx context.Context, texts []string) ([][]float32, error) {
 	return e.embed(ctx, texts, e.opts.PassagePrefix)
 }

@@ -133,16 +133,20 @@ func TestTextsThatAreRefused(t *testing.T) {
 }
 
 func TestOptionsThatAreRefused(t *testing.T) {
-	for field, opts := range map[string]*embedlocal.Options{
-		"Options.MaxTokens":     {MaxTokens: 2},
-		"Options.QueryPrefix":   {QueryPrefix: "a\xff"},
-		"Options.PassagePrefix": {PassagePrefix: strings.Repeat("order ", 10)},
+	for _, row := range []struct {
+		field string
+		opts  embedlocal.Options
+	}{
+		{"Options.MaxTokens", embedlocal.Options{MaxTokens: 2}},
+		{"Options.MaxTokens", embedlocal.Options{MaxTokens: -1}},
+		{"Options.QueryPrefix", embedlocal.Options{QueryPrefix: "a\xff"}},
+		{"Options.PassagePrefix", embedlocal.Options{PassagePrefix: strings.Repeat("order ", 10)}},
 	} {
-		t.Run(field, func(t *testing.T) {
-			_, err := embedlocal.Open(tinyDir(t), opts)
+		t.Run(row.field, func(t *testing.T) {
+			_, err := embedlocal.Open(tinyDir(t), &row.opts)
 			wrong, ok := errors.AsType[*holysheep.RequestError](err)
 			require.True(t, ok, "%v", err)
-			require.Equal(t, field, wrong.Field)
+			require.Equal(t, row.field, wrong.Field)
 		})
 	}
 }

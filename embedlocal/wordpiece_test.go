@@ -147,6 +147,7 @@ func plainPieces(word []rune) []int64 {
 func TestPassesHaveFewShapes(t *testing.T) {
 	require.Equal(t, [][2]int{{2, 8}, {1, 8}, {1, 12}, {1, 160}}, embedlocal.Shapes([]int{3, 150, 8, 9, 5}, 512))
 	require.Equal(t, [][2]int{{1, 10}}, embedlocal.Shapes([]int{9}, 10), "never wider than the model")
-	require.Equal(t, [][2]int{{4, 512}, {1, 512}}, embedlocal.Shapes(slices.Repeat([]int{500}, 5), 512), "2,048 tokens")
+	require.Equal(t, [][2]int{{4, 64}, {1, 64}}, embedlocal.Shapes(slices.Repeat([]int{60}, 5), 512), "256 tokens")
+	require.Equal(t, [][2]int{{1, 512}, {1, 512}}, embedlocal.Shapes(slices.Repeat([]int{500}, 2), 512), "a long text by itself")
 	require.Equal(t, [][2]int{{32, 8}, {32, 8}, {4, 8}, {2, 8}}, embedlocal.Shapes(slices.Repeat([]int{4}, 70), 512), "32 texts")
 }
