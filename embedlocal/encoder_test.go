@@ -57,6 +57,24 @@ func TestMeanOfTokens(t *testing.T) {
 	}
 }
 
+// In a model whose tokens see each other no token sees the padding: here each one's vector has all of them added.
+func TestModelSeesNoPadding(t *testing.T) {
+	dir, g := tinyDir(t), &onnxGraph{}
+	g.input("input_ids")
+	g.input("attention_mask")
+	g.output(3)
+	own := g.node("Gather", "own", []string{g.table([]int{len(tinyVocab), 3}, tinyRows...), "input_ids"})
+	mask := g.node("Cast", "mask", []string{"attention_mask"}, "to", onnxFloat)
+	row := g.node("Unsqueeze", "row", []string{mask, g.ints("axes", []int{1}, 1)})
+	all := g.node("MatMul", "all", []string{row, own})
+	g.node("Add", "last_hidden_state", []string{own, all})
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "model.onnx"), g.bytes(), 0o600))
+	got, err := open(t, dir, nil).Embed(t.Context(), []string{"refund", "refund refund refund refund"})
+	require.NoError(t, err)
+	require.InDeltaSlice(t, unit(1+4, 1, 0), got[0], 1e-6)
+	require.InDeltaSlice(t, unit(1+16, 1, 0), got[1], 1e-6)
+}
+
 func TestManyTextsKeepTheirOrder(t *testing.T) {
 	e := open(t, tinyDir(t), nil)
 	var texts []string

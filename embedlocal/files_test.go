@@ -81,11 +81,11 @@ func TestModelsThatDoNotFit(t *testing.T) {
 		"an unknown input": func(g *onnxGraph) {
 			g.input("input_ids")
 			g.input("pixels")
-			g.output("last_hidden_state", 3)
+			g.output(3)
 		},
 		"an operation that nobody has": func(g *onnxGraph) {
 			g.input("input_ids")
-			g.output("last_hidden_state", 3)
+			g.output(3)
 			g.node("Conjure", "last_hidden_state", []string{"input_ids"})
 		},
 		"a vector for each text alone": func(g *onnxGraph) {
@@ -94,8 +94,8 @@ func TestModelsThatDoNotFit(t *testing.T) {
 		},
 		"vectors without a direction": func(g *onnxGraph) {
 			g.input("input_ids")
-			g.output("last_hidden_state", 3)
-			g.node("Gather", "last_hidden_state", []string{g.floats("table", []int{10, 3}, make([]float32, 30)...), "input_ids"})
+			g.output(3)
+			g.node("Gather", "last_hidden_state", []string{g.table([]int{10, 3}, make([]float32, 30)...), "input_ids"})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -23,12 +23,13 @@ func number(b []byte, n protowire.Number, v int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), uint64(v))
 }
 
-func (g *onnxGraph) floats(name string, dims []int, values ...float32) string {
+// table adds the vectors of the tokens.
+func (g *onnxGraph) table(dims []int, values ...float32) string {
 	raw := make([]byte, 0, 4*len(values))
 	for _, v := range values {
 		raw = binary.LittleEndian.AppendUint32(raw, math.Float32bits(v))
 	}
-	return g.tensor(name, onnxFloat, dims, raw)
+	return g.tensor("table", onnxFloat, dims, raw)
 }
 
 func (g *onnxGraph) ints(name string, dims []int, values ...int) string {
@@ -52,8 +53,8 @@ func (g *onnxGraph) input(name string) {
 	g.value(11, name, onnxInt64, "batch_size", "sequence_length")
 }
 
-func (g *onnxGraph) output(name string, dims int) {
-	g.value(12, name, onnxFloat, "batch_size", "sequence_length", dims)
+func (g *onnxGraph) output(dims int) {
+	g.value(12, "last_hidden_state", onnxFloat, "batch_size", "sequence_length", dims)
 }
 
 // value declares an input or an output; its dimensions are names or numbers.
@@ -70,7 +71,7 @@ func (g *onnxGraph) value(n protowire.Number, name string, kind int, dims ...any
 	g.body = field(g.body, n, field(field(nil, 1, []byte(name)), 2, field(nil, 1, tensor)))
 }
 
-// node adds an operation; attributes are ints or []ints.
+// node adds an operation; attributes are names and ints.
 func (g *onnxGraph) node(op, out string, in []string, attributes ...any) string {
 	var n []byte
 	for _, i := range in {
@@ -79,15 +80,7 @@ func (g *onnxGraph) node(op, out string, in []string, attributes ...any) string 
 	n = field(field(field(n, 2, []byte(out)), 3, []byte(out)), 4, []byte(op))
 	for i := 0; i < len(attributes); i += 2 {
 		a := field(nil, 1, []byte(attributes[i].(string)))
-		switch v := attributes[i+1].(type) {
-		case int:
-			a = number(number(a, 3, v), 20, 2)
-		case []int:
-			for _, x := range v {
-				a = number(a, 8, x)
-			}
-			a = number(a, 20, 7)
-		}
+		a = number(number(a, 3, attributes[i+1].(int)), 20, 2)
 		n = field(n, 5, a)
 	}
 	g.body = field(g.body, 1, n)

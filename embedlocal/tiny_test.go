@@ -26,8 +26,8 @@ func tinyGraph() []byte {
 	for _, name := range []string{"input_ids", "attention_mask", "token_type_ids"} {
 		g.input(name)
 	}
-	g.output("last_hidden_state", 3)
-	g.node("Gather", "last_hidden_state", []string{g.floats("table", []int{len(tinyVocab), 3}, tinyRows...), "input_ids"})
+	g.output(3)
+	g.node("Gather", "last_hidden_state", []string{g.table([]int{len(tinyVocab), 3}, tinyRows...), "input_ids"})
 	return g.bytes()
 }
 
@@ -74,17 +74,17 @@ func writeModel(dir string, model []byte, vocab map[string]int, positions int) e
 	return os.WriteFile(filepath.Join(dir, "model.onnx"), model, 0o600)
 }
 
-func tinyDir(t testing.TB) string {
-	t.Helper()
-	dir := t.TempDir()
-	require.NoError(t, writeModel(dir, tinyGraph(), tinyVocab, 64))
+func tinyDir(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	require.NoError(tb, writeModel(dir, tinyGraph(), tinyVocab, 64))
 	return dir
 }
 
-func open(t testing.TB, dir string, opts *embedlocal.Options) *embedlocal.Encoder {
-	t.Helper()
+func open(tb testing.TB, dir string, opts *embedlocal.Options) *embedlocal.Encoder {
+	tb.Helper()
 	e, err := embedlocal.Open(dir, opts)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, e.Close()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, e.Close()) })
 	return e
 }

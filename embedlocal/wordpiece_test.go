@@ -22,20 +22,20 @@ var wordVocab = func() map[string]int {
 	return vocab
 }()
 
-func wordEncoder(t testing.TB) *embedlocal.Encoder {
-	t.Helper()
+func wordEncoder(tb testing.TB) *embedlocal.Encoder {
+	tb.Helper()
 	g := &onnxGraph{}
 	g.input("input_ids")
-	g.output("last_hidden_state", 1)
+	g.output(1)
 	rows := slices.Repeat([]float32{1}, len(wordVocab))
-	g.node("Gather", "last_hidden_state", []string{g.floats("table", []int{len(wordVocab), 1}, rows...), "input_ids"})
-	dir := t.TempDir()
-	require.NoError(t, writeModel(dir, g.bytes(), wordVocab, 40))
-	return open(t, dir, nil)
+	g.node("Gather", "last_hidden_state", []string{g.table([]int{len(wordVocab), 1}, rows...), "input_ids"})
+	dir := tb.TempDir()
+	require.NoError(tb, writeModel(dir, g.bytes(), wordVocab, 40))
+	return open(tb, dir, nil)
 }
 
-func pieces(t testing.TB, ids []int64) string {
-	t.Helper()
+func pieces(tb testing.TB, ids []int64) string {
+	tb.Helper()
 	names := make([]string, len(ids))
 	for i, id := range ids {
 		for piece, n := range wordVocab {
@@ -44,8 +44,8 @@ func pieces(t testing.TB, ids []int64) string {
 			}
 		}
 	}
-	require.Equal(t, "[CLS]", names[0])
-	require.Equal(t, "[SEP]", names[len(names)-1])
+	require.Equal(tb, "[CLS]", names[0])
+	require.Equal(tb, "[SEP]", names[len(names)-1])
 	return strings.Join(names[1:len(names)-1], " ")
 }
 
@@ -119,7 +119,7 @@ func plainTokens(text string) []int64 {
 		}
 	}
 	var tokens []int64
-	for _, word := range strings.Fields(spaced.String()) {
+	for word := range strings.FieldsSeq(spaced.String()) {
 		tokens = append(tokens, plainPieces([]rune(word))...)
 	}
 	return tokens
