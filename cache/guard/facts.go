@@ -126,6 +126,8 @@ var chineseDates = []string{
 	"周一", "周二", "周三", "周四", "周五", "周六", "周日", "春节", "国庆", "中秋", "圣诞",
 }
 
+var chineseGreetings = strings.NewReplacer("早上好", " ", "上午好", " ", "中午好", " ", "下午好", " ", "晚上好", " ")
+
 func dates(q *question) []string {
 	var out []string
 	for i, w := range q.words {
@@ -139,6 +141,9 @@ func dates(q *question) []string {
 		if w.text == "am" && (i == 0 || !q.words[i-1].digit) {
 			d = "" // I am
 		}
+		if i > 0 && q.words[i-1].text == "good" && (d == "morning" || d == "afternoon" || d == "evening") {
+			d = "" // a greeting
+		}
 		if d != "" {
 			out = append(out, d)
 		}
@@ -150,8 +155,9 @@ func dates(q *question) []string {
 		}
 	}
 	if !isASCII(q.text) {
+		text := chineseGreetings.Replace(q.text)
 		for _, d := range chineseDates {
-			if strings.Contains(q.text, d) {
+			if strings.Contains(text, d) {
 				out = append(out, strings.Replace(strings.Replace(d, "星期", "周", 1), "周天", "周日", 1))
 			}
 		}

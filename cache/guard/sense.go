@@ -117,15 +117,15 @@ var wideSides = func() (out []string) {
 	return out
 }()
 
-// stances are the sides that a question takes.
-func stances(q *question) map[int]bool {
-	out := map[int]bool{}
+// stances are the sides that a question takes, and how often.
+func stances(q *question) map[int]int {
+	out := map[int]int{}
 	wide := false
 	for _, w := range q.words {
 		wide = wide || w.wide
 		for _, side := range sides[w.text] {
 			if !w.wide {
-				out[side] = true
+				out[side]++
 			}
 		}
 	}
@@ -134,20 +134,24 @@ func stances(q *question) map[int]bool {
 	}
 	text := q.text
 	for _, w := range wideSides {
-		if strings.Contains(text, w) {
-			for _, side := range sides[w] {
-				out[side] = true
-			}
-			text = strings.ReplaceAll(text, w, " ")
+		n := strings.Count(text, w)
+		if n == 0 {
+			continue
 		}
+		for _, side := range sides[w] {
+			out[side] += n
+		}
+		text = strings.ReplaceAll(text, w, " ")
 	}
 	return out
 }
 
+// opposite reports whether b is on the other side once more than a is, and on a's side once less: "turn on the light on
+// the stairs" and "turn off the light on the stairs" have an "on" in common.
 func opposite(a, b *question) bool {
 	x, y := stances(a), stances(b)
-	for side := range x {
-		if y[-side] && !x[-side] && !y[side] {
+	for side, n := range x {
+		if y[side] < n && y[-side] > x[-side] {
 			return true
 		}
 	}

@@ -3,6 +3,7 @@
 //
 //	go run ./examples/cachequality                                  # the sample that comes with it
 //	go run ./examples/cachequality -data DIR -svg quality.svg       # DIR/train.csv (text,label), DIR/train.f32
+//	go run ./examples/cachequality -live http://127.0.0.1:18090/v1  # and pairs of questions through a real encoder
 //	go run ./examples/cachequality -calibrate labelled.csv -embed http://127.0.0.1:18090/v1
 //
 // train.f32 has the vectors of the questions, in their order, as little-endian float32. Everything is the real cache:
@@ -29,6 +30,7 @@ func main() {
 	flag.IntVar(&o.seeds, "seeds", 1, "how many orders, from that seed on; the table has their mean")
 	flag.BoolVar(&o.traffic, "traffic", false, "compare kinds of traffic: by how much calls fall")
 	flag.StringVar(&o.embed, "embed", "", "an OpenAI-compatible server of embeddings")
+	flag.StringVar(&o.live, "live", "", "such a server, for pairs of questions whose vectors are in no file")
 	flag.StringVar(&o.model, "model", "use-lite", "the model to ask it for")
 	flag.StringVar(&o.calibrate, "calibrate", "", "suggest a threshold for these questions (text,label), with -embed or with -data")
 	flag.Float64Var(&o.target, "target", 0.01, "the share of hits that may be wrong, for -calibrate")
@@ -39,11 +41,11 @@ func main() {
 }
 
 type options struct {
-	data, svg, embed, model, calibrate string
-	seed                               uint64
-	seeds                              int
-	target                             float64
-	traffic                            bool
+	data, svg, embed, live, model, calibrate string
+	seed                                     uint64
+	seeds                                    int
+	target                                   float64
+	traffic                                  bool
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
@@ -67,8 +69,19 @@ func run(ctx context.Context, o options, out io.Writer) error {
 		return err
 	}
 	writeTable(out, results)
-	if o.svg == "" {
+	if o.svg != "" {
+		if err := os.WriteFile(o.svg, draw(results), 0o644); err != nil {
+			return err
+		}
+	}
+	if o.live == "" {
+		fmt.Fprintln(out, "\nPairs of questions are left out: they need an encoder, -live URL.")
 		return nil
 	}
-	return os.WriteFile(o.svg, draw(results), 0o644)
+	o.embed = o.live
+	encoder, err := encoderOf(o)
+	if err != nil {
+		return err
+	}
+	return live(ctx, encoder, allPairs(o.seed), out)
 }

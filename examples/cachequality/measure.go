@@ -198,17 +198,20 @@ func writeTable(out io.Writer, results []result) {
 	for i := range results {
 		r := &results[i]
 		all, last := r.sum(0, parts), r.sum(parts*3/4, parts)
-		guards := "off"
-		if r.guards {
-			guards = "on"
-		}
 		explored := "–"
 		if r.bound() > 0 {
 			explored = percent(all.explored, all.questions)
 		}
-		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", r.name, guards,
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s | %s | %s |\n", r.name, onOff(r.guards),
 			percent(all.hits, all.questions), share(all), percent(last.hits, last.questions), share(last), explored)
 	}
+}
+
+func onOff(guards bool) string {
+	if guards {
+		return "on"
+	}
+	return "off"
 }
 
 func percent(a, b int64) string {
