@@ -152,8 +152,10 @@ var templates = map[string][]string{
 var lists = map[string]map[string][]string{
 	"en": {
 		"item": {"jacket", "kettle", "backpack", "monitor", "desk lamp", "tent", "bicycle", "watch", "vacuum cleaner", "mattress", "teapot", "drill"},
-		"place": {"Berlin", "Osaka", "Lagos", "Denver", "Kraków", "Bristol", "Medellín", "Perth", "Marseille", "Cape Town", "Hanoi", "Leeds",
-			"Portland", "Galway", "Da Nang", "New Zealand"},
+		"place": {
+			"Berlin", "Osaka", "Lagos", "Denver", "Kraków", "Bristol", "Medellín", "Perth", "Marseille", "Cape Town", "Hanoi", "Leeds",
+			"Portland", "Galway", "Da Nang", "New Zealand",
+		},
 		"person":   {"Anna Kowalski", "Bob Meyer", "Chen Wei", "Diego Ruiz", "Fatima Khan", "Grace O'Neill", "Henrik Larsson", "Ines Moreau", "Priya Nair", "Tom Baker"},
 		"surname":  {"Kowalski", "Meyer", "Ruiz", "Khan", "O'Neill", "Larsson", "Moreau", "Nair", "Baker", "Osei"},
 		"brand":    {"Samsung", "Huawei", "Nokia", "Fritz", "Netgear", "Sony", "Lenovo", "Philips"},
