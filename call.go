@@ -212,21 +212,23 @@ func (k *call) attempt(ctx context.Context) (err error) {
 	return nil
 }
 
-// admit waits for the gate, then reserves the money.
-func (k *call) admit(ctx context.Context, at *Attempt) error {
+// admit waits for the gate, then reserves the money. A gate that has let the attempt through is told of its end, also
+// when that is a panic of a ledger.
+func (k *call) admit(ctx context.Context, at *Attempt) (err error) {
 	if g := k.client.opts.Gate; g != nil {
 		if err := g.Before(ctx, &k.rec, at); err != nil {
 			return err
 		}
+		err = errPanicked // unless we get there
+		defer func() {
+			if err != nil {
+				at.Err = err
+				g.After(ctx, &k.rec, at)
+			}
+		}()
 	}
-	if err := k.reserve(ctx); err != nil {
-		if g := k.client.opts.Gate; g != nil {
-			at.Err = err
-			g.After(ctx, &k.rec, at)
-		}
-		return err
-	}
-	return nil
+	err = k.reserve(ctx)
+	return err
 }
 
 // reserve is the one place where money is held: a worst case for the attempt to come, and one for each attempt

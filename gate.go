@@ -9,7 +9,8 @@ type Gate interface {
 	// Money is reserved after it returns.
 	Before(ctx context.Context, call *Call, at *Attempt) error
 
-	// After is told of the finished attempt: status, headers, times, and the error it ended with.
+	// After is told of the finished attempt: status, headers, times, and the error it ended with. The Start of one that
+	// was never sent, because a budget refused it, is zero.
 	After(ctx context.Context, call *Call, at *Attempt)
 }
 
