@@ -1,6 +1,6 @@
 // Package redisstore keeps what processes and machines share in Redis: the [Ledger] of budgets, the [Cache] of what was
-// paid for, and the [Neighbours] of similar questions. It works on Redis 7.2 and later, neighbours on Redis 8, alone or as
-// a cluster.
+// paid for, the [Neighbours] of similar questions, and the [Pace] that a gateway allows them together. It works on Redis
+// 7.2 and later, neighbours on Redis 8, alone or as a cluster.
 //
 // Money needs a Redis that does not forget: noeviction as the memory policy (the ledger refuses to work otherwise), and
 // an append-only file. With appendfsync everysec a killed Redis loses nothing, unless its disk is so slow that it puts a
