@@ -38,15 +38,17 @@ type routedModel struct {
 }
 
 // lacks says what the model is known not to do of what the request needs; "" if nothing.
-func (m *routedModel) lacks(f *Features) string {
+func (m *routedModel) lacks(f *Features) string { return lacking(m.info, f) }
+
+func lacking(m holysheep.ModelInfo, f *Features) string {
 	switch {
-	case f.Images && !m.info.Vision:
+	case f.Images && !m.Vision:
 		return "reads no pictures"
-	case f.Tools && !m.info.Tools:
+	case f.Tools && !m.Tools:
 		return "calls no tools"
-	case f.JSONSchema && !m.info.JSONSchema:
+	case f.JSONSchema && !m.JSONSchema:
 		return "keeps to no JSON schema"
-	case m.info.Window > 0 && f.PromptTokens+f.MaxTokens > int64(m.info.Window):
+	case m.Window > 0 && f.PromptTokens+f.MaxTokens > int64(m.Window):
 		return "its window is too small"
 	}
 	return ""
