@@ -346,7 +346,7 @@ func (f *Fallback) pass(ctx context.Context, j *journey, yield func(holysheep.St
 		case !shown && !t.arrived():
 			return errNoFirstToken
 		case failed != nil:
-			failed = j.withCost(failed)
+			failed = withSpent(&j.call, failed)
 			f.close(ctx, j, failed)
 		case ev.Response != nil:
 			ev.Response = f.finish(j, ev.Response)
@@ -360,13 +360,15 @@ func (f *Fallback) pass(ctx context.Context, j *journey, yield func(holysheep.St
 	return nil
 }
 
-// withCost adds to what came of an answer what was spent before it.
-func (j *journey) withCost(err error) error {
+// withSpent adds to the part of an answer that an error has what else was spent on the call.
+func withSpent(call *holysheep.Call, err error) error {
 	cut, ok := errors.AsType[*holysheep.StreamError](err)
-	if !ok || cut.Partial == nil || j.at == 0 {
+	if !ok || cut.Partial == nil {
 		return err
 	}
 	partial := *cut.Partial
-	partial.Cost = spentOn(&j.call, partial.Cost)
+	if partial.Cost = spentOn(call, partial.Cost); partial.Cost == cut.Partial.Cost {
+		return err
+	}
 	return &holysheep.StreamError{Partial: &partial, Err: err}
 }

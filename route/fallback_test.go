@@ -439,3 +439,38 @@ func TestFallbackPanics(t *testing.T) {
 	require.ErrorIs(t, err, holysheep.ErrBadRequest)
 	require.Contains(t, fmt.Sprint(err), "nil")
 }
+
+// What comes after the limit, in spite of a cancelled context, is not shown.
+func TestFallbackFromTheStubborn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw := holysheeptest.Start(t)
+		gw.Reply(holysheeptest.Text("in time"))
+		s := &stubborn{Completer: gw.Client(nil), whiles: []time.Duration{5 * time.Second, time.Second}}
+		f, err := route.NewFallback(s, map[string][]route.Target{dear: {{Completer: gw.Client(nil)}}}, &route.FallbackOptions{FirstToken: 2 * time.Second})
+		require.NoError(t, err)
+		for _, want := range []string{"in time", "after 1s"} {
+			_, text, err := readStream(t.Context(), f, greeting(dear))
+			require.NoError(t, err)
+			require.Equal(t, want, text)
+		}
+	})
+}
+
+// A target behind an open breaker has not failed: once that closes it is asked at once.
+func TestFallbackQuotaIsNotForBreakers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		breaker, err := route.NewBreaker(nil)
+		require.NoError(t, err)
+		gw, f, _ := fallen(t, &holysheep.Options{Gate: breaker}, nil)
+		breaker.ForceOpen(dear, "localhost")
+		breaker.ForceOpen(cheap, "localhost")
+		for range 500 {
+			_, err = f.Chat(t.Context(), greeting(dear))
+			require.ErrorIs(t, err, route.ErrOpen)
+		}
+		require.Zero(t, gw.Count())
+		breaker.Release(cheap, "localhost")
+		_, err = f.Chat(t.Context(), greeting(dear))
+		require.NoError(t, err)
+	})
+}

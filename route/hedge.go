@@ -219,7 +219,7 @@ func (h *Hedge) stream(ctx context.Context, req *holysheep.ChatRequest, yield fu
 	show := func(l *leg, ev holysheep.StreamEvent, failed error) bool {
 		if ev.Response != nil || failed != nil {
 			r.stop()
-			if ev.Response != nil {
+			if failed = withSpent(&r.call, failed); failed == nil {
 				ev.Response = h.finish(r, l, ev.Response)
 			}
 			h.close(ctx, r, failed)

@@ -3,6 +3,7 @@ package route_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -286,4 +287,72 @@ func TestHedgeRefusesBadOptions(t *testing.T) {
 	_, err = h.Chat(t.Context(), nil)
 	_, bad := errors.AsType[*holysheep.RequestError](err)
 	require.True(t, bad)
+}
+
+// stubborn does not look at its context. It answers the first time after one while, and then after another.
+type stubborn struct {
+	holysheep.Completer
+	mu     sync.Mutex
+	whiles []time.Duration
+}
+
+func (s *stubborn) Unwrap() holysheep.Completer { return s.Completer }
+
+func (s *stubborn) Stream(_ context.Context, req *holysheep.ChatRequest) iter.Seq2[holysheep.StreamEvent, error] {
+	return func(yield func(holysheep.StreamEvent, error) bool) {
+		s.mu.Lock()
+		while := s.whiles[0]
+		s.whiles = s.whiles[1:]
+		s.mu.Unlock()
+		time.Sleep(while)
+		text := "after " + while.String()
+		if yield(holysheep.StreamEvent{Text: text}, nil) {
+			resp := &holysheep.ChatResponse{Requested: req.Model, Choices: []holysheep.Choice{{Message: holysheep.Assistant(text)}}}
+			yield(holysheep.StreamEvent{Response: resp}, nil)
+		}
+	}
+}
+
+// What comes from the other one in spite of its cancelled context is not shown.
+func TestHedgeOfTheStubborn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &stubborn{Completer: holysheeptest.Start(t).Client(nil)}
+		h, err := route.NewHedge(s, &route.HedgeOptions{Share: 1})
+		require.NoError(t, err)
+		for range 20 {
+			s.whiles = []time.Duration{time.Second}
+			_, _, err := readStream(t.Context(), h, short())
+			require.NoError(t, err)
+		}
+		for range 60 { // nobody books for it: what it may have cost comes from answers
+			_, err := h.Chat(t.Context(), short())
+			require.NoError(t, err)
+		}
+		for _, c := range []struct {
+			whiles []time.Duration
+			want   string
+		}{
+			{[]time.Duration{9 * time.Second, 2 * time.Second}, "after 2s"},
+			{[]time.Duration{3 * time.Second, 9 * time.Second}, "after 3s"},
+		} {
+			s.whiles = c.whiles
+			resp, text, err := readStream(t.Context(), h, short())
+			require.NoError(t, err)
+			require.Equal(t, c.want, text)
+			require.Equal(t, c.want, resp.Text())
+			require.Empty(t, s.whiles, "both were asked")
+		}
+	})
+}
+
+// The second call is sent once, whatever the client's retries.
+func TestHedgeDoesNotRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gw, h, _ := hedged(t, &holysheep.Options{MaxAttempts: 4}, route.HedgeOptions{Share: 1})
+		gw.Reply(holysheeptest.Text("first").After(30*time.Second), holysheeptest.Status(503))
+		resp, err := h.Chat(t.Context(), short())
+		require.NoError(t, err)
+		require.Equal(t, "first", resp.Text())
+		require.Equal(t, 82, gw.Count())
+	})
 }
