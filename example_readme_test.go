@@ -190,6 +190,26 @@ func TestRouterAsInReadme(t *testing.T) {
 	require.Equal(t, holysheep.ClaudeSonnet45, resp.Requested)
 }
 
+func TestFallbackAsInReadme(t *testing.T) {
+	gateway := holysheeptest.Start(t)
+	otherGateway := holysheeptest.Start(t).Client(nil)
+	pacing, err := route.NewPacing(nil)
+	require.NoError(t, err)
+	breaker, err := route.NewBreaker(nil)
+	require.NoError(t, err)
+	client := gateway.Client(&holysheep.Options{Gate: route.Gates(pacing, breaker)})
+	chat, err := route.NewFallback(client, map[string][]route.Target{
+		holysheep.GPT41: {{Model: holysheep.DeepSeekV32}, {Completer: otherGateway}},
+	}, nil)
+	require.NoError(t, err)
+	gateway.Reply(holysheeptest.Status(503), holysheeptest.Status(503))
+	req := ask("How do I return order 48291?")
+	req.Model = holysheep.GPT41
+	resp, err := chat.Chat(t.Context(), req)
+	require.NoError(t, err)
+	require.Len(t, resp.Steps[0].Detail.(*route.FallbackReceipt).Tries, 3)
+}
+
 func TestWaitsAsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // a minute of waiting passes in no time
 		gw := holysheeptest.Start(t)

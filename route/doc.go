@@ -10,4 +10,14 @@
 //
 // A [Cascade] asks a cheap model first, checks its answer, and asks a better one where a [Check] rejects it; shadows
 // measure what that loses.
+//
+// # When things are bad
+//
+// A [Breaker] and a [Pacing] are gates of the client ([Gates]), because they have to see every attempt: one stops sending
+// to a model that fails, the other sends no faster than a gateway takes, by priority ([WithPriority]).
+//
+// A [Fallback] moves on to another model or gateway, a [Hedge] asks twice where the first token is late, and a [Deferral]
+// says when what could not be answered may be tried again. Each is usable alone. The usual order, from the caller down:
+//
+//	deferral ▸ router or cascade ▸ fallback ▸ hedge ▸ client (pacing, breaker)
 package route
