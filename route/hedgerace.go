@@ -61,7 +61,7 @@ func (h *Hedge) newRace(req *holysheep.ChatRequest, stream bool) *race {
 	}
 }
 
-// begin starts the clock, and gives the context of the first call. stop has to follow.
+// begin starts the clock, and gives the context of the first call. abandon has to follow.
 func (r *race) begin(ctx context.Context, second func(ctx context.Context) error) context.Context {
 	first, cancel := context.WithCancel(ctx)
 	r.first.start, r.first.cancel = time.Now(), cancel
@@ -161,14 +161,9 @@ func (r *race) over() <-chan struct{} {
 	return r.done
 }
 
-// stop waits for the second call, which has been cancelled unless it has won.
-func (r *race) stop() {
-	<-r.over()
-	r.first.cancel()
-	if r.started {
-		r.second.cancel()
-	}
-}
+// stop waits for the second call, which has been cancelled unless it has won. The first is left to end by itself: a client
+// that has given the last event still reads the rest of its connection, to use it again.
+func (r *race) stop() { <-r.over() }
 
 // abandon ends both calls, and waits.
 func (r *race) abandon() {
@@ -178,13 +173,14 @@ func (r *race) abandon() {
 		close(r.gone)
 	}
 	r.close()
+	if r.first.cancel != nil {
+		r.first.cancel()
+	}
 	if r.started {
 		r.second.cancel()
 	}
 	r.mu.Unlock()
-	if r.first.cancel != nil {
-		r.stop()
-	}
+	r.stop()
 }
 
 // settle takes in what a race that is over has cost, and how long its calls took. resp is the answer, nil without one.

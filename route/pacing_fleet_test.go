@@ -96,7 +96,7 @@ func (r fleetResult) String() string {
 
 // runFleet lets callers in processes that know nothing of each other ask a gateway as fast as they can, and looks at it
 // from the tenth second on.
-func runFleet(t *testing.T, gw *bucketGateway, processes, callers int, length time.Duration, paced bool) fleetResult {
+func runFleet(t *testing.T, gw *bucketGateway, processes, callers int, length time.Duration) fleetResult {
 	t.Helper()
 	const begin = 10 * time.Second
 	gw.from = time.Now().Add(begin)
@@ -105,13 +105,9 @@ func runFleet(t *testing.T, gw *bucketGateway, processes, callers int, length ti
 	var failed [256]int
 	var running sync.WaitGroup
 	for i := range processes {
-		opts := &holysheep.Options{BaseURL: "http://localhost", Transport: gw}
-		if paced {
-			pacing, err := route.NewPacing(nil)
-			require.NoError(t, err)
-			opts.Gate = pacing
-		}
-		client, err := holysheep.New("hs_test_key_0123456789", opts)
+		pacing, err := route.NewPacing(nil)
+		require.NoError(t, err)
+		client, err := holysheep.New("hs_test_key_0123456789", &holysheep.Options{BaseURL: "http://localhost", Transport: gw, Gate: pacing})
 		require.NoError(t, err)
 		defer func() { require.NoError(t, client.Close()) }()
 		for j := range callers {
@@ -149,6 +145,10 @@ func runFleet(t *testing.T, gw *bucketGateway, processes, callers int, length ti
 // A gateway that takes 100 requests a second, 64 callers in 4 processes that share nothing: nearly all of it is used,
 // nearly nothing refused, and everybody gets the same.
 func TestPacingFleet(t *testing.T) {
+	length := 5 * time.Minute
+	if raceEnabled {
+		length = 2 * time.Minute
+	}
 	for _, tc := range []struct {
 		name    string
 		burst   float64
@@ -174,7 +174,7 @@ func TestPacingFleet(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				gw := newBucketGateway(100, tc.burst, tc.latency)
 				gw.headers = tc.headers
-				r := runFleet(t, gw, 4, 16, 5*time.Minute, true)
+				r := runFleet(t, gw, 4, 16, length)
 				t.Log(r)
 				require.GreaterOrEqual(t, r.used, 0.95)
 				require.LessOrEqual(t, r.refused, 0.02)

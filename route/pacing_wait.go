@@ -87,17 +87,6 @@ func (l *paceLane) expect(call *holysheep.Call) float64 {
 	if call == nil || call.Request == nil {
 		return l.size // embeddings
 	}
-	bytes := 0
-	for i := range call.Request.Messages {
-		for _, part := range call.Request.Messages[i].Content {
-			switch part := part.(type) {
-			case holysheep.Text:
-				bytes += len(part)
-			case holysheep.RawPart:
-				bytes += len(part)
-			}
-		}
-	}
 	answer := l.answer
 	if most := call.Request.MaxTokens; most != nil {
 		if answer == 0 {
@@ -105,10 +94,8 @@ func (l *paceLane) expect(call *holysheep.Call) float64 {
 		}
 		answer = min(answer, float64(*most))
 	}
-	return float64(bytes)/bytesOfToken + answer
+	return float64(call.Request.EstimateTokens()) + answer
 }
 
-const (
-	bytesOfToken  = 4.0 // in English
-	unknownAnswer = 500 // tokens of an answer before the first one
-)
+// unknownAnswer is the tokens of an answer before the first one.
+const unknownAnswer = 500
