@@ -23,6 +23,7 @@ type question struct {
 	tags      []string
 	ttl       time.Duration
 	refresh   bool // nothing is served
+	only      bool // nothing is asked
 }
 
 // ask takes a request apart, or says why it is none for a semantic cache. The error is for the caller.
@@ -51,7 +52,7 @@ func (c *SemanticCache) ask(ctx context.Context, req *holysheep.ChatRequest) (q 
 			return q, "its question is not only text", nil
 		}
 	}
-	q = question{text: m.Text(), ttl: c.opts.TTL, refresh: p.refresh}
+	q = question{text: m.Text(), ttl: c.opts.TTL, refresh: p.refresh, only: p.only}
 	if strings.TrimSpace(q.text) == "" {
 		return q, "its question is empty", nil
 	}

@@ -169,6 +169,9 @@ func resolves(c holysheep.Completer) bool {
 // Unwrap gives what the cache is before.
 func (c *ExactCache) Unwrap() holysheep.Completer { return c.next }
 
+// Err says what is wrong with what Exact was given; nil if nothing is. It asks nobody.
+func (c *ExactCache) Err() error { return c.bad }
+
 // Check says what is wrong with what Exact was given, or with the store, which it asks. It is for the start of a
 // program: calls go on without a store.
 func (c *ExactCache) Check(ctx context.Context) error {
@@ -224,6 +227,7 @@ type asked struct {
 	resolved *holysheep.ChatRequest
 	ttl      time.Duration
 	refresh  bool
+	only     bool
 	stream   bool
 }
 
@@ -249,7 +253,7 @@ func (c *ExactCache) ask(ctx context.Context, req *holysheep.ChatRequest, stream
 			return nil, nil //nolint:nilnil // likewise
 		}
 	}
-	a.ttl, a.refresh, a.stream = c.opts.TTL, p.refresh, stream
+	a.ttl, a.refresh, a.only, a.stream = c.opts.TTL, p.refresh, p.only, stream
 	if p.ttlSet {
 		a.ttl = p.ttl
 	}
@@ -329,6 +333,9 @@ func (c *ExactCache) take(ctx context.Context, req *holysheep.ChatRequest, strea
 	defer c.running.Done()
 	a, err := c.ask(ctx, req, stream)
 	if a == nil {
+		if err == nil {
+			err = notCached(ctx, c.next)
+		}
 		return ctx, nil, nil, err
 	}
 	call := &holysheep.Call{Operation: operation, Stream: stream, Model: a.resolved.Model, Request: a.resolved}
@@ -336,7 +343,7 @@ func (c *ExactCache) take(ctx context.Context, req *holysheep.ChatRequest, strea
 	ended := c.shard(a).ended.Load()
 	if !a.refresh {
 		if e, ok := c.look(inner, a, call.Start); ok {
-			if e.stale {
+			if e.stale && !a.only {
 				c.renew(ctx, a)
 			}
 			resp = e.serve(a, call)
@@ -344,10 +351,14 @@ func (c *ExactCache) take(ctx context.Context, req *holysheep.ChatRequest, strea
 			return inner, resp, nil, nil
 		}
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		err = &holysheep.TransportError{Phase: holysheep.PhaseWait, Err: why(ctx)}
-		c.recorder.End(inner, call, err)
-		return inner, nil, nil, err
+	case a.only:
+		err = notCached(ctx, c.next)
+	default:
+		return inner, nil, c.board(inner, a, call, ended), nil
 	}
-	return inner, nil, c.board(inner, a, call, ended), nil
+	c.recorder.End(inner, call, err)
+	return inner, nil, nil, err
 }

@@ -16,7 +16,7 @@ import (
 type Receipt struct {
 	Key    string        // the first digits of the entry's hash, which is the last part of its key in the store
 	Age    time.Duration // of the answer; 0 for one that was still under way
-	Stale  bool          // it was past its TTL, and is being fetched anew
+	Stale  bool          // it was past its TTL; but for Only, it is being fetched anew
 	Shared bool          // it came with an equal call that was under way
 }
 
@@ -55,7 +55,10 @@ func (c *ExactCache) look(ctx context.Context, a *asked, now time.Time) (stored,
 func (e *stored) serve(a *asked, call *holysheep.Call) *holysheep.ChatResponse {
 	receipt := &Receipt{Key: a.receipt(), Age: e.age, Stale: e.stale}
 	reason := "answered " + ago(e.age)
-	if e.stale {
+	switch {
+	case e.stale && a.only:
+		reason += ", past its time"
+	case e.stale:
 		reason += ", and being fetched anew"
 	}
 	return hit(e.resp, call, e.resp.Cost.USD, holysheep.Step{Kind: "cache", Reason: reason, Detail: receipt})

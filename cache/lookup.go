@@ -84,7 +84,7 @@ func (c *SemanticCache) begin(ctx context.Context, req *holysheep.ChatRequest, s
 	}
 	if why != "" || !c.ready(ctx) {
 		c.tally.skipped.Add(1)
-		return nil, ctx, nil
+		return nil, ctx, notCached(ctx, c.next)
 	}
 	l := &lookup{question: q, chosen: -1}
 	l.call = &holysheep.Call{Operation: "cache.semantic", Model: req.Model, Stream: stream, Request: req}
@@ -273,7 +273,7 @@ func (c *SemanticCache) decide(l *lookup) {
 	}
 	if c.learner != nil {
 		c.learner.see(l.cell)
-		if l.verdict == serve && !c.opts.Shadow && c.dice.below(l.estimate.explore) {
+		if l.verdict == serve && !c.opts.Shadow && !l.only && c.dice.below(l.estimate.explore) {
 			l.verdict = explore
 		}
 	}

@@ -208,6 +208,9 @@ func (o *SemanticOptions) complete() error {
 // Unwrap gives what the cache is before.
 func (c *SemanticCache) Unwrap() holysheep.Completer { return c.next }
 
+// Err says what is wrong with what Semantic was given; nil if nothing is. It asks nobody.
+func (c *SemanticCache) Err() error { return c.bad }
+
 // Close waits for the verdicts and the operations that are still under way. Calls that come afterwards are answered as
 // before, and their answers kept without a verdict that would take its time. It may be called more than once.
 func (c *SemanticCache) Close() error {
@@ -259,6 +262,9 @@ func (c *SemanticCache) Chat(ctx context.Context, req *holysheep.ChatRequest) (r
 	if resp = c.serve(l); resp != nil {
 		return resp, nil
 	}
+	if err = notCached(ctx, c.next); err != nil {
+		return nil, err
+	}
 	if resp, err = c.next.Chat(ctx, req); err != nil {
 		return nil, err
 	}
@@ -285,6 +291,11 @@ func (c *SemanticCache) Stream(ctx context.Context, req *holysheep.ChatRequest) 
 		if resp := c.serve(l); resp != nil {
 			c.end(ctx, l, resp, nil)
 			inPieces(resp, yield)
+			return
+		}
+		if err := notCached(ctx, c.next); err != nil {
+			c.end(ctx, l, nil, err)
+			yield(holysheep.StreamEvent{}, err)
 			return
 		}
 		c.streamMiss(ctx, l, req, yield)
