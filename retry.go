@@ -1,9 +1,10 @@
 package holysheep
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
+
+	"github.com/holysheep-ai/holysheep-go/internal/chance"
 )
 
 // The waits between attempts: full jitter over base, 2 × base, 4 × base … up to the cap. The figures are those
@@ -22,13 +23,13 @@ func backoff(failed int) time.Duration {
 	if shift := failed - 1; shift < 5 {
 		ceiling = min(backoffCap, backoffBase<<shift)
 	}
-	return rand.N(ceiling) + 1
+	return chance.N(ceiling) + 1
 }
 
 // obey is the wait for a server's hint: all of it, and up to a tenth more so that callers told the same do not
 // come back together.
 func obey(hint time.Duration) time.Duration {
-	return hint + rand.N(hint/10+100*time.Millisecond)
+	return hint + chance.N(hint/10+100*time.Millisecond)
 }
 
 // The retry quota is the token bucket of the AWS SDKs: it lets through the retries of a gateway that fails now

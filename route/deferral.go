@@ -38,6 +38,9 @@ func (e *DeferredError) Error() string {
 	return fmt.Sprintf("route: deferred until %s, %s: %v", e.At.UTC().Format(time.RFC3339), e.Reason, e.Err)
 }
 
+// RetryAt is At, for queues that know no more of an error than that it has a time.
+func (e *DeferredError) RetryAt() time.Time { return e.At }
+
 // Unwrap gives the cause.
 func (e *DeferredError) Unwrap() error { return e.Err }
 

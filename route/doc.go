@@ -17,7 +17,9 @@
 // to a model that fails, the other sends no faster than a gateway takes, by priority ([WithPriority]).
 //
 // A [Fallback] moves on to another model or gateway, a [Hedge] asks twice where the first token is late, and a [Deferral]
-// says when what could not be answered may be tried again. Each is usable alone. The usual order, from the caller down:
+// says when what could not be answered may be tried again. A [Ladder] gives up a little of each call while a budget will
+// not last or breakers are open. Each is usable alone; package stack puts them together. The usual order, from the caller
+// down:
 //
-//	deferral ▸ router or cascade ▸ fallback ▸ hedge ▸ client (pacing, breaker)
+//	deferral ▸ ladder ▸ caches ▸ router or cascade ▸ fallback ▸ hedge ▸ client (pacing, breaker)
 package route

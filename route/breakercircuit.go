@@ -1,11 +1,11 @@
 package route
 
 import (
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"github.com/holysheep-ai/holysheep-go"
+	"github.com/holysheep-ai/holysheep-go/internal/chance"
 )
 
 // circuit is the breaker of one model on one host. Times are since the breaker was made.
@@ -132,7 +132,7 @@ func (c *circuit) become(state BreakerState, now time.Duration) *circuitChange {
 		open := c.breaker.opts.OpenFor
 		c.until = now + open
 		if longest := time.Duration(float64(open) * *c.breaker.opts.Jitter); longest > 0 {
-			c.until += rand.N(longest)
+			c.until += chance.N(longest)
 		}
 	case BreakerHalfOpen:
 		c.probes = make(map[*holysheep.Attempt]time.Duration, min(c.breaker.opts.Probes, 8))
