@@ -92,7 +92,7 @@ func runChild(name, job, url string, scale float64) error {
 		r, err = runShared(name, job, url, scale)
 	} else if measure, ok := cacheJobs[job]; ok {
 		r, err = measure(name, url, scale)
-	} else if measure, ok := moneyJobs[job]; ok {
+	} else if measure, ok := ownJobs[job]; ok {
 		r, err = measure(scale)
 	} else {
 		r, err = runCase(name, job, url, scale)

@@ -12,17 +12,17 @@ import (
 	"github.com/holysheep-ai/holysheep-go"
 )
 
-// moneyJobs measure what counts and guards money, for this client alone.
-var moneyJobs = map[string]func(scale float64) (result, error){
-	"hostile": hostileTexts, "guards": guardedCalls, "rows": keptRows,
+// ownJobs measure parts of this library alone.
+var ownJobs = map[string]func(scale float64) (result, error){
+	"hostile": hostileTexts, "guards": guardedCalls, "routing": routedCalls, "rows": keptRows,
 }
 
 func init() {
 	for _, kind := range countedKinds {
-		moneyJobs["tokens-"+kind.name] = func(scale float64) (result, error) { return countBeside(kind.name, scale) }
+		ownJobs["tokens-"+kind.name] = func(scale float64) (result, error) { return countBeside(kind.name, scale) }
 	}
 	for i, c := range ledgerCases {
-		moneyJobs["ledger-"+strconv.Itoa(i)] = func(scale float64) (result, error) { return measureLedger(c, scale) }
+		ownJobs["ledger-"+strconv.Itoa(i)] = func(scale float64) (result, error) { return measureLedger(c, scale) }
 	}
 }
 
@@ -49,70 +49,80 @@ func guardedCalls(scale float64) (result, error) {
 		return &holysheep.Budget{Name: "day", Limit: holysheep.Dollars(5e6), Period: holysheep.Daily, PerTag: "tenant", Ledger: ledger}
 	}
 	month := &holysheep.Budget{Name: "month", Limit: holysheep.Dollars(5e6), Period: holysheep.Monthly, Ledger: shared}
-	var r result
-	for _, guarded := range []struct {
-		name    string
-		ctx     context.Context //nolint:containedctx // a row of a table
-		budgets []*holysheep.Budget
-	}{
-		{"a budget for each day and tenant", ctx, []*holysheep.Budget{day(nil)}},
-		{"that and one for the month, in one ledger", ctx, []*holysheep.Budget{day(shared), month}},
-		{"a budget for each day and tenant, and the cap of a scope", capped, []*holysheep.Budget{day(nil)}},
-	} {
-		plain, err := chatCost(ctx, nil)
-		if err != nil {
-			return result{}, err
-		}
-		with, err := chatCost(guarded.ctx, guarded.budgets)
-		if err != nil {
-			return result{}, err
-		}
+	return added(scale, []beside{
+		{"a budget for each day and tenant", ctx, offline(&holysheep.Options{Budgets: []*holysheep.Budget{day(nil)}})},
+		{"that and one for the month, in one ledger", ctx, offline(&holysheep.Options{Budgets: []*holysheep.Budget{day(shared), month}})},
+		{"a budget for each day and tenant, and the cap of a scope", capped, offline(&holysheep.Options{Budgets: []*holysheep.Budget{day(nil)}})},
+	})
+}
+
+// offline makes a client of the canned gateway.
+func offline(opts *holysheep.Options) holysheep.Completer {
+	opts.Transport = canned{}
+	c, err := holysheep.New("hs_bench_0123456789", opts)
+	if err != nil {
+		panic(err) // a mistake of this program
+	}
+	return c
+}
+
+// beside is a client whose calls are measured in turns with those of a plain one.
+type beside struct {
+	name string
+	ctx  context.Context //nolint:containedctx // a row of a table
+	chat holysheep.Completer
+}
+
+// added measures what the clients add to a call: microseconds of processor time, the median of some rounds, and
+// allocations.
+func added(scale float64, rows []beside) (r result, err error) {
+	plain := offline(&holysheep.Options{})
+	for _, row := range rows {
 		var times []float64
 		var allocs float64
 		for range max(5, int(15*scale)) {
-			t0, a0, err := plain()
+			t0, a0, err := chatCost(row.ctx, plain)
 			if err != nil {
 				return result{}, err
 			}
-			t1, a1, err := with()
+			t1, a1, err := chatCost(row.ctx, row.chat)
 			if err != nil {
 				return result{}, err
 			}
 			times, allocs = append(times, t1-t0), a1-a0
 		}
-		r.Limits = append(r.Limits, limit{guarded.name, middle(times)}, limit{"allocations", allocs})
+		r.Limits = append(r.Limits, limit{row.name, middle(times)}, limit{"allocations", allocs})
 	}
 	return r, nil
 }
 
-// chatCost gives a function that measures a call: microseconds of processor time and allocations.
-func chatCost(ctx context.Context, budgets []*holysheep.Budget) (func() (micros, allocs float64, err error), error) {
-	c, err := holysheep.New("hs_bench_0123456789", &holysheep.Options{Transport: canned{}, Budgets: budgets})
-	if err != nil {
-		return nil, err
-	}
-	return func() (micros, allocs float64, err error) {
-		const n = 20_000
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		start := cpuTime()
-		for range n {
-			if _, err := c.Chat(ctx, hello()); err != nil {
-				return 0, 0, err
-			}
+// chatCost measures a call: microseconds of processor time and allocations.
+func chatCost(ctx context.Context, c holysheep.Completer) (micros, allocs float64, err error) {
+	const n = 20_000
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	start := cpuTime()
+	for range n {
+		if _, err := c.Chat(ctx, hello()); err != nil {
+			return 0, 0, err
 		}
-		used := cpuTime() - start
-		runtime.ReadMemStats(&after)
-		return float64(used.Nanoseconds()) / n / 1e3, float64(after.Mallocs-before.Mallocs) / n, nil
-	}, nil
+	}
+	used := cpuTime() - start
+	runtime.ReadMemStats(&after)
+	return float64(used.Nanoseconds()) / n / 1e3, float64(after.Mallocs-before.Mallocs) / n, nil
 }
 
 func compareGuards(self string, scale float64) error {
-	r, err := measure(self, "", "guards", "guards", scale)
+	return compareAdded(self, "guards", "guarded by", "with the ledger in memory; goal ≤ 5 µs, ≤ 4 allocations", scale)
+}
+
+// compareAdded prints what a job of this process found out with added.
+func compareAdded(self, job, by, note string, scale float64) error {
+	r, err := measure(self, "", job, job, scale)
 	if err != nil {
 		return err
 	}
-	fmt.Print("\n**guards** (what they add to a call, with the ledger in memory; goal ≤ 5 µs, ≤ 4 allocations)\n\n| guarded by | µs | allocations |\n|---|---|---|\n")
+	fmt.Printf("\n**%s** (what they add to a call, %s)\n\n| %s | µs | allocations |\n|---|---|---|\n", job, note, by)
 	for i := 0; i+1 < len(r.Limits); i += 2 {
 		fmt.Printf("| %s | %.2f | %.1f |\n", r.Limits[i].Name, r.Limits[i].Value, r.Limits[i+1].Value)
 	}

@@ -1,6 +1,6 @@
 // Bench puts this client side by side with net/http + encoding/json ("raw"), go-openai and openai-go.
 //
-//	go run -C bench . [-rounds 5] [-only chat,stream,packets,varied,parallel,embeddings,floats,shared,tokens,guards,ledgers,binary,limits,caches]
+//	go run -C bench . [-rounds 5] [-only chat,stream,packets,varied,parallel,embeddings,floats,shared,tokens,guards,routing,ledgers,binary,limits,caches]
 //
 // One mock server process answers; each client runs in a process of its own, the clients in turn, several rounds.
 // What is compared is the CPU time and the allocations of the client's process, as the median of the ratios to raw
@@ -88,6 +88,7 @@ func compare(rounds int, scale float64, only string) error {
 		table{"shared", func() error { return compareShared(self, url, rounds, scale) }},
 		table{"tokens", func() error { return compareTokens(self, scale) }},
 		table{"guards", func() error { return compareGuards(self, scale) }},
+		table{"routing", func() error { return compareRouting(self, scale) }},
 		table{"ledgers", func() error { return compareLedgers(self, scale) }},
 		table{"binary", func() error { return compareBinaries(rounds) }},
 		table{"limits", func() error { return limits(self, url, scale) }},
