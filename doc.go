@@ -37,7 +37,7 @@
 // (shares.go).
 //
 // Package cache answers equal and similar requests without asking again, and remembers vectors. Package route chooses
-// models, and keeps answering while a gateway has a bad hour.
+// models, and keeps answering while a gateway has a bad hour. Package stack puts the recommended parts before a client.
 //
 // Package holysheeptest is a gateway to test against, in memory and in virtual time.
 package holysheep

@@ -16,6 +16,7 @@ import (
 	"github.com/holysheep-ai/holysheep-go/costs"
 	"github.com/holysheep-ai/holysheep-go/holysheeptest"
 	"github.com/holysheep-ai/holysheep-go/route"
+	"github.com/holysheep-ai/holysheep-go/stack"
 )
 
 // The code of README.md, compiled and run. CI compares it line by line.
@@ -208,6 +209,13 @@ func TestFallbackAsInReadme(t *testing.T) {
 	resp, err := chat.Chat(t.Context(), req)
 	require.NoError(t, err)
 	require.Len(t, resp.Steps[0].Detail.(*route.FallbackReceipt).Tries, 3)
+}
+
+func TestStackAsInReadme(t *testing.T) {
+	key := holysheeptest.Key
+	chat, err := stack.New(key, nil)
+	require.NoError(t, err)
+	require.NoError(t, chat.Close())
 }
 
 func TestWaitsAsTold(t *testing.T) {

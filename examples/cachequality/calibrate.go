@@ -10,11 +10,12 @@ import (
 
 	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/cache"
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 )
 
 // calibrate suggests a threshold for the user's questions and encoder.
 func calibrate(ctx context.Context, o options, out io.Writer) error {
-	rows, err := readCSV(o.calibrate)
+	rows, err := banking.ReadCSV(o.calibrate)
 	if err != nil {
 		return err
 	}
@@ -52,7 +53,7 @@ func encoderOf(o options) (holysheep.Embedder, error) {
 		if o.data == "" {
 			return nil, errors.New("-calibrate needs -embed or -data")
 		}
-		s, err := load(o.data)
+		s, err := banking.Load(o.data)
 		if err != nil {
 			return nil, err
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/cache"
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 	"github.com/holysheep-ai/holysheep-go/internal/pairs"
 )
 
@@ -31,16 +32,16 @@ func allPairs(seed uint64) []kindOfPairs {
 // live puts pairs of questions through a real encoder: those with different answers, of which none may hit, and those
 // with the same, which should. Each pair has a cache of its own.
 func live(ctx context.Context, encoder holysheep.Embedder, kinds []kindOfPairs, out io.Writer) error {
-	asked := &set{name: "pairs"}
+	asked := &banking.Set{Name: "pairs"}
 	for _, k := range kinds {
 		for _, p := range k.pairs {
-			asked.texts = append(asked.texts, p.A, p.B)
+			asked.Texts = append(asked.Texts, p.A, p.B)
 		}
 	}
-	asked.answers = asked.texts // each has its own
+	asked.Labels = asked.Texts // each has its own
 	l := pairAsker{model: newOracle(asked), encoder: cache.Embedder(encoder, cache.NewMemory(nil), nil)}
 	// All vectors first: an encoder that fails is an error here, and not a miss.
-	for some := range slices.Chunk(asked.texts, 512) {
+	for some := range slices.Chunk(asked.Texts, 512) {
 		if _, err := l.encoder.Embed(ctx, some); err != nil {
 			return err
 		}

@@ -19,6 +19,8 @@ import (
 	"io"
 	"log"
 	"os"
+
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 )
 
 func main() {
@@ -55,12 +57,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	if o.calibrate != "" {
 		return calibrate(ctx, o, out)
 	}
-	set, err := load(o.data)
+	set, err := banking.Load(o.data)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(out, "%s: %d questions, %d answers, vectors of %d dimensions; seed %d, %d order(s)\n\n",
-		set.name, len(set.texts), set.labels(), len(set.vectors[0]), o.seed, o.seeds)
+		set.Name, len(set.Texts), set.Kinds(), len(set.Vectors[0]), o.seed, o.seeds)
 	if o.traffic {
 		return compareTraffic(ctx, set, o.seed, out)
 	}

@@ -11,12 +11,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/holysheep-ai/holysheep-go/cache"
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 )
 
 // What the cache promises, on a small part of real questions: the bound is kept, in every order, and more is answered
 // than a threshold could at that error.
 func TestQualityOnSample(t *testing.T) {
-	s, err := load("")
+	s, err := banking.Load("")
 	require.NoError(t, err)
 	results, err := measure(t.Context(), s, policies(), 1, 3)
 	require.NoError(t, err)
@@ -24,7 +25,7 @@ func TestQualityOnSample(t *testing.T) {
 	best := map[float64]int64{} // hits of the best threshold that kept a bound
 	for _, r := range results {
 		all := r.sum(0, parts)
-		require.Equal(t, int64(3*len(s.texts)), all.questions)
+		require.Equal(t, int64(3*len(s.Texts)), all.questions)
 		for _, bound := range []float64{0.01, 0.02, 0.05} {
 			if r.bound() == 0 && float64(all.wrong) <= bound*float64(all.hits) {
 				best[bound] = max(best[bound], all.hits)
@@ -63,10 +64,10 @@ func TestQualityOnBanking77(t *testing.T) {
 	if dir == "" {
 		t.Skip("HOLYSHEEP_DATA is not set: the goals are measured on the sample only")
 	}
-	if !exists(filepath.Join(dir, "banking77", "train.csv")) {
+	if _, err := os.Stat(filepath.Join(dir, "banking77", "train.csv")); err != nil {
 		t.Skipf("no banking77 in %s: the goals are measured on the sample only", dir)
 	}
-	s, err := load(dir)
+	s, err := banking.Load(dir)
 	require.NoError(t, err)
 	const orders = 4
 	results, err := measure(t.Context(), s, policies(), 1, orders)
@@ -92,16 +93,16 @@ func TestQualityOnBanking77(t *testing.T) {
 
 func TestLoad(t *testing.T) {
 	dir := t.TempDir()
-	_, err := load(dir)
+	_, err := banking.Load(dir)
 	require.Error(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "train.csv"), []byte("text,label\na,1\nb,2\n"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "train.f32"), make([]byte, 12), 0o600))
-	_, err = load(dir)
+	_, err = banking.Load(dir)
 	require.ErrorContains(t, err, "no vectors for 2 questions")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "train.f32"), make([]byte, 16), 0o600))
-	s, err := load(dir)
+	s, err := banking.Load(dir)
 	require.NoError(t, err)
-	require.Len(t, s.vectors[1], 2)
+	require.Len(t, s.Vectors[1], 2)
 	require.Error(t, run(t.Context(), options{data: dir, seeds: 0}, &bytes.Buffer{}))
 	require.Error(t, run(t.Context(), options{data: dir, seeds: 1}, &bytes.Buffer{}), "vectors of nothing")
 }
@@ -118,9 +119,9 @@ func TestCalibrateOnFile(t *testing.T) {
 
 // Where every answer is personal a bound serves nothing, and a threshold nothing else.
 func TestPersonalAnswers(t *testing.T) {
-	s, err := load("")
+	s, err := banking.Load("")
 	require.NoError(t, err)
-	own := s.personal(func(int) bool { return true })
+	own := personal(s, func(int) bool { return true })
 	results, err := measure(t.Context(), own, policies(), 1, 1)
 	require.NoError(t, err)
 	for _, r := range results {

@@ -13,6 +13,7 @@ import (
 	"github.com/holysheep-ai/holysheep-go"
 	"github.com/holysheep-ai/holysheep-go/cache"
 	"github.com/holysheep-ai/holysheep-go/cache/guard"
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 )
 
 // policy is a cache to be measured.
@@ -66,7 +67,7 @@ func (r *result) sum(from, to int) (c count) {
 }
 
 // measure runs every policy over every order.
-func measure(ctx context.Context, s *set, policies []policy, seed uint64, seeds int) ([]result, error) {
+func measure(ctx context.Context, s *banking.Set, policies []policy, seed uint64, seeds int) ([]result, error) {
 	results := make([]result, len(policies))
 	errs := make([]error, len(policies))
 	free := make(chan struct{}, runtime.GOMAXPROCS(0))
@@ -88,14 +89,14 @@ func measure(ctx context.Context, s *set, policies []policy, seed uint64, seeds 
 }
 
 // run puts the questions to a new cache, each once, in the order of seed.
-func (r *result) run(ctx context.Context, s *set, seed uint64) error {
-	_, err := r.put(ctx, s, rand.New(rand.NewPCG(seed, 7)).Perm(len(s.texts)), seed)
+func (r *result) run(ctx context.Context, s *banking.Set, seed uint64) error {
+	_, err := r.put(ctx, s, rand.New(rand.NewPCG(seed, 7)).Perm(len(s.Texts)), seed)
 	return err
 }
 
 // put puts the questions to a new cache in this order. Those that were asked in the same words before do not get to
 // it: an exact cache stands in front. They are counted by part.
-func (r *result) put(ctx context.Context, s *set, order []int, seed uint64) (equal [parts]int64, err error) {
+func (r *result) put(ctx context.Context, s *banking.Set, order []int, seed uint64) (equal [parts]int64, err error) {
 	known := newOracle(s)
 	opts := r.opts
 	opts.Seed, opts.Probes = seed, known.probes()
@@ -112,14 +113,14 @@ func (r *result) put(ctx context.Context, s *set, order []int, seed uint64) (equ
 			continue
 		}
 		before := c.Stats().Explored
-		resp, err := c.Chat(ctx, &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User(s.texts[q])}})
+		resp, err := c.Chat(ctx, &holysheep.ChatRequest{Messages: []holysheep.Message{holysheep.User(s.Texts[q])}})
 		if err != nil {
 			return equal, err
 		}
 		got := count{questions: 1, explored: c.Stats().Explored - before}
 		if answered[q] = !resp.Cached; resp.Cached {
 			got.hits = 1
-			if resp.Text() != answerTo(s.answers[q]) {
+			if resp.Text() != answerTo(s.Labels[q]) {
 				got.wrong = 1
 			}
 		}
@@ -130,13 +131,13 @@ func (r *result) put(ctx context.Context, s *set, order []int, seed uint64) (equ
 
 // oracle is the encoder and the model: it looks vectors and answers up.
 type oracle struct {
-	set *set
+	set *banking.Set
 	at  map[string]int
 }
 
-func newOracle(s *set) *oracle {
+func newOracle(s *banking.Set) *oracle {
 	o := &oracle{s, map[string]int{}}
-	for i, text := range s.texts {
+	for i, text := range s.Texts {
 		o.at[text] = i
 	}
 	return o
@@ -146,10 +147,10 @@ func answerTo(label string) string { return "This is what there is to say about 
 
 // probes are a question with itself, and the two of the set's beginning whose answers differ.
 func (o *oracle) probes() *cache.Probes {
-	first, other := o.set.texts[0], ""
-	for i, label := range o.set.answers {
-		if label != o.set.answers[0] {
-			other = o.set.texts[i]
+	first, other := o.set.Texts[0], ""
+	for i, label := range o.set.Labels {
+		if label != o.set.Labels[0] {
+			other = o.set.Texts[i]
 			break
 		}
 	}
@@ -163,17 +164,17 @@ func (o *oracle) Embed(_ context.Context, texts []string) ([][]float32, error) {
 		if !ok {
 			return nil, fmt.Errorf("no vector of %q", text)
 		}
-		vectors[i] = o.set.vectors[at]
+		vectors[i] = o.set.Vectors[at]
 	}
 	return vectors, nil
 }
 
-func (o *oracle) Fingerprint() string { return o.set.name }
+func (o *oracle) Fingerprint() string { return o.set.Name }
 
 func (o *oracle) Chat(_ context.Context, req *holysheep.ChatRequest) (*holysheep.ChatResponse, error) {
 	at := o.at[req.Messages[0].Text()]
 	return &holysheep.ChatResponse{Choices: []holysheep.Choice{{
-		Message: holysheep.Assistant(answerTo(o.set.answers[at])), FinishReason: "stop",
+		Message: holysheep.Assistant(answerTo(o.set.Labels[at])), FinishReason: "stop",
 	}}}, nil
 }
 
@@ -187,7 +188,7 @@ func (o *oracle) Stream(context.Context, *holysheep.ChatRequest) iter.Seq2[holys
 //
 //nolint:unparam // the interface has an error
 func (o *oracle) Resolve(req *holysheep.ChatRequest) (*holysheep.ChatRequest, string, error) {
-	return req, o.set.name, nil
+	return req, o.set.Name, nil
 }
 
 // writeTable shows what each policy did: hits of all questions, and wrong ones of the hits, over all of the stream

@@ -8,44 +8,45 @@ import (
 	"sort"
 
 	"github.com/holysheep-ai/holysheep-go/cache"
+	"github.com/holysheep-ai/holysheep-go/examples/internal/banking"
 )
 
 // traffic is a way in which questions come.
 type traffic struct {
 	name string
 	// make gives the questions with their answers, and the order in which they come.
-	make func(s *set, rng *rand.Rand) (*set, []int)
+	make func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int)
 }
 
 var traffics = []traffic{
-	{"a few kinds of question, none twice", func(s *set, rng *rand.Rand) (*set, []int) {
+	{"a few kinds of question, none twice", func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int) {
 		step := 8
-		if s.labels() < 3*step { // the sample
+		if s.Kinds() < 3*step { // the sample
 			step = 3
 		}
-		few := s.part(func(label int) bool { return label%step == step/2-1 })
-		return few, rng.Perm(len(few.texts))
+		few := part(s, func(label int) bool { return label%step == step/2-1 })
+		return few, rng.Perm(len(few.Texts))
 	}},
-	{"many kinds of question, none twice", func(s *set, rng *rand.Rand) (*set, []int) {
-		return s, rng.Perm(len(s.texts))
+	{"many kinds of question, none twice", func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int) {
+		return s, rng.Perm(len(s.Texts))
 	}},
-	{"many kinds, the popular ones in the same words (Zipf)", func(s *set, rng *rand.Rand) (*set, []int) {
-		return s, zipf(len(s.texts), rng)
+	{"many kinds, the popular ones in the same words (Zipf)", func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int) {
+		return s, zipf(len(s.Texts), rng)
 	}},
-	{"the answers to half of the kinds are personal", func(s *set, rng *rand.Rand) (*set, []int) {
-		mixed := s.personal(func(label int) bool { return label%2 == 0 })
-		return mixed, rng.Perm(len(mixed.texts))
+	{"the answers to half of the kinds are personal", func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int) {
+		mixed := personal(s, func(label int) bool { return label%2 == 0 })
+		return mixed, rng.Perm(len(mixed.Texts))
 	}},
-	{"all answers are personal", func(s *set, rng *rand.Rand) (*set, []int) {
-		own := s.personal(func(int) bool { return true })
-		return own, rng.Perm(len(own.texts))
+	{"all answers are personal", func(s *banking.Set, rng *rand.Rand) (*banking.Set, []int) {
+		own := personal(s, func(int) bool { return true })
+		return own, rng.Perm(len(own.Texts))
 	}},
 }
 
 // labelNumbers numbers the labels in the order they come in.
-func (s *set) labelNumbers() map[string]int {
+func labelNumbers(s *banking.Set) map[string]int {
 	numbers := map[string]int{}
-	for _, label := range s.answers {
+	for _, label := range s.Labels {
 		if _, ok := numbers[label]; !ok {
 			numbers[label] = len(numbers)
 		}
@@ -53,24 +54,24 @@ func (s *set) labelNumbers() map[string]int {
 	return numbers
 }
 
-func (s *set) part(keep func(label int) bool) *set {
-	numbers, p := s.labelNumbers(), &set{name: s.name}
-	for i, label := range s.answers {
+func part(s *banking.Set, keep func(label int) bool) *banking.Set {
+	numbers, p := labelNumbers(s), &banking.Set{Name: s.Name}
+	for i, label := range s.Labels {
 		if keep(numbers[label]) {
-			p.texts, p.answers, p.vectors = append(p.texts, s.texts[i]), append(p.answers, label), append(p.vectors, s.vectors[i])
+			p.Texts, p.Labels, p.Vectors = append(p.Texts, s.Texts[i]), append(p.Labels, label), append(p.Vectors, s.Vectors[i])
 		}
 	}
 	return p
 }
 
 // personal gives every question of these labels an answer that no other has.
-func (s *set) personal(is func(label int) bool) *set {
-	numbers, p := s.labelNumbers(), &set{name: s.name, texts: s.texts, vectors: s.vectors}
-	for i, label := range s.answers {
+func personal(s *banking.Set, is func(label int) bool) *banking.Set {
+	numbers, p := labelNumbers(s), &banking.Set{Name: s.Name, Texts: s.Texts, Vectors: s.Vectors}
+	for i, label := range s.Labels {
 		if is(numbers[label]) {
 			label = fmt.Sprintf("%s, case %d", label, i)
 		}
-		p.answers = append(p.answers, label)
+		p.Labels = append(p.Labels, label)
 	}
 	return p
 }
@@ -92,7 +93,7 @@ func zipf(n int, rng *rand.Rand) []int {
 }
 
 // compareTraffic shows by how much calls fall: equal questions, which an exact cache answers, and similar ones.
-func compareTraffic(ctx context.Context, s *set, seed uint64, out io.Writer) error {
+func compareTraffic(ctx context.Context, s *banking.Set, seed uint64, out io.Writer) error {
 	fmt.Fprintln(out, "| traffic | asked in the same words | policy | similar | of them wrong (95 %) | calls fall by | in the last quarter |")
 	fmt.Fprintln(out, "|---|---|---|---|---|---|---|")
 	for _, t := range traffics {

@@ -1,4 +1,6 @@
-package main
+// Package banking has labelled questions with vectors, for programs that measure caches: Banking77 (PolyAI, CC BY 4.0), of
+// which a sample comes with it.
+package banking
 
 import (
 	"bytes"
@@ -13,17 +15,18 @@ import (
 	"path/filepath"
 )
 
-// set is questions with their answers and vectors.
-type set struct {
-	name    string
-	texts   []string
-	answers []string // the labels
-	vectors [][]float32
+// Set is questions with their answers and vectors.
+type Set struct {
+	Name    string
+	Texts   []string
+	Labels  []string // questions with one label have one answer
+	Vectors [][]float32
 }
 
-func (s *set) labels() int {
+// Kinds counts the labels.
+func (s *Set) Kinds() int {
 	seen := map[string]bool{}
-	for _, label := range s.answers {
+	for _, label := range s.Labels {
 		seen[label] = true
 	}
 	return len(seen)
@@ -34,15 +37,15 @@ func (s *set) labels() int {
 //go:embed testdata/sample.bin
 var sample []byte
 
-// load reads a folder; "" is the sample.
-func load(dir string) (*set, error) {
+// Load reads a folder; "" is the sample.
+func Load(dir string) (*Set, error) {
 	if dir == "" {
 		return readSample(sample)
 	}
 	if at := filepath.Join(dir, "banking77"); exists(filepath.Join(at, "train.csv")) {
 		dir = at
 	}
-	rows, err := readCSV(filepath.Join(dir, "train.csv"))
+	rows, err := ReadCSV(filepath.Join(dir, "train.csv"))
 	if err != nil {
 		return nil, err
 	}
@@ -54,13 +57,13 @@ func load(dir string) (*set, error) {
 	if dimensions == 0 || len(raw) != 4*dimensions*len(rows) {
 		return nil, fmt.Errorf("train.f32 has %d bytes: no vectors for %d questions", len(raw), len(rows))
 	}
-	s := &set{name: filepath.Base(dir)}
+	s := &Set{Name: filepath.Base(dir)}
 	for i, row := range rows {
 		v := make([]float32, dimensions)
 		for d := range v {
 			v[d] = math.Float32frombits(binary.LittleEndian.Uint32(raw[4*(i*dimensions+d):]))
 		}
-		s.texts, s.answers, s.vectors = append(s.texts, row[0]), append(s.answers, row[1]), append(s.vectors, v)
+		s.Texts, s.Labels, s.Vectors = append(s.Texts, row[0]), append(s.Labels, row[1]), append(s.Vectors, v)
 	}
 	return s, nil
 }
@@ -70,8 +73,8 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// readCSV gives the rows of text and label, without the heading.
-func readCSV(path string) ([][]string, error) {
+// ReadCSV gives the rows of text and label, without the heading.
+func ReadCSV(path string) ([][]string, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -90,13 +93,13 @@ func readCSV(path string) ([][]string, error) {
 }
 
 // readSample reads dimensions, and for each question its label and a byte for each dimension.
-func readSample(raw []byte) (*set, error) {
+func readSample(raw []byte) (*Set, error) {
 	r := bytes.NewReader(raw)
 	dimensions, err := r.ReadByte()
 	if err != nil {
 		return nil, err
 	}
-	s := &set{name: "sample of banking77"}
+	s := &Set{Name: "sample of banking77"}
 	row := make([]byte, 1+int(dimensions))
 	for {
 		switch _, err := io.ReadFull(r, row); {
@@ -109,14 +112,14 @@ func readSample(raw []byte) (*set, error) {
 		for d := range v {
 			v[d] = float32(int8(row[1+d]))
 		}
-		s.texts = append(s.texts, "question "+inLetters(len(s.texts)))
-		s.answers = append(s.answers, fmt.Sprint("kind ", row[0]))
-		s.vectors = append(s.vectors, v)
+		s.Texts = append(s.Texts, "question "+InLetters(len(s.Texts)))
+		s.Labels = append(s.Labels, fmt.Sprint("kind ", row[0]))
+		s.Vectors = append(s.Vectors, v)
 	}
 }
 
-// inLetters names a question without a digit, which guards would look at.
-func inLetters(n int) string {
+// InLetters names a question without a digit, which guards would look at.
+func InLetters(n int) string {
 	name := ""
 	for ; n > 0 || name == ""; n /= 26 {
 		name += string(rune('a' + n%26))
